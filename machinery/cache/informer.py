@@ -186,7 +186,7 @@ class Informer:
             self._tell(lambda handler: handler.on_update(before, obj))
 
     def _replace(self, fresh: dict[str, Object]) -> None:
-        gone = [key for key in self._store.keys() if key not in fresh]
+        gone = [key for key in self._store.keys() if key not in fresh]  # noqa: SIM118 (a store is no dict)
         for key in gone:
             old = self._store.remove(key)
             if old is not None:

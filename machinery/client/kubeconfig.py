@@ -87,7 +87,7 @@ def load_kubeconfig(source: str | Path | dict[str, Any], context: str = "") -> C
     else:
         base = Path(source).resolve().parent
         try:
-            doc = yaml.load(Path(source).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            doc = yaml.load(Path(source).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except FileNotFoundError:
             raise KubeconfigError(f"no kubeconfig at {source}: name one with --kubeconfig") from None
         except (OSError, yaml.YAMLError) as error:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -297,7 +298,7 @@ def resource_path(
         parts += ["namespaces", namespace]
     parts.append(plural)
     if name:
-        parts.append(str(URL.build(path=name)))
+        parts.append(quote(name, safe=":@!$&'()*+,;=~"))
     if subresource:
         parts.append(subresource)
     return "/".join(parts)
