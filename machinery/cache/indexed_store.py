@@ -1,4 +1,4 @@
-"""Objects by key with secondary indexes. An index maps an object to any number of values; absent values cost nothing."""
+"""Objects by key with secondary indexes. An index maps an object to any number of values."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Controller(ABC):
     async def sync(self, key: str) -> str | None:
         """Move the object of ``key`` towards what is desired. Returns what was decided, for the log."""
 
-    async def wait_synced(self) -> None:
+    async def wait_synced(self) -> None:  # noqa: B027 (optional to override)
         """Until the caches this controller reads are filled; overridden by those that have caches."""
 
     def enqueue(self, obj: dict[str, Any]) -> None:
