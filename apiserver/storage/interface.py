@@ -17,7 +17,7 @@ The promises:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -102,6 +102,25 @@ class StoreEvent:
     previous_revision: int = 0
 
 
+EventSink = Callable[[StoreEvent], None]
+LossSink = Callable[[StorageError], None]
+
+
+class Subscription(Protocol):
+    """A live :meth:`Storage.follow`."""
+
+    @property
+    def revision(self) -> int:
+        """Everything under the prefix up to this revision has been handed to the sink."""
+        ...
+
+    async def wait(self, revision: int, timeout_seconds: float) -> None:
+        """Return once :attr:`revision` has reached ``revision``; raises FutureRevision after the timeout."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Storage(Protocol):
     """One engine. All methods are safe to call concurrently from one event loop."""
 
@@ -137,6 +156,14 @@ class Storage(Protocol):
     def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StoreEvent]:
         """Events under ``prefix`` with revision > ``revision`` (0 = from now). "progress" events carry only a revision:
         everything up to it has been delivered."""
+        ...
+
+    async def follow(self, prefix: str, *, revision: int, sink: EventSink, lost: LossSink) -> Subscription:
+        """Like :meth:`watch`, pushed: ``sink`` is called in the event loop for every event, in order, in the same step
+        that makes the write known to its writer. So who keeps a copy (the watch cache) has a write before the writer's
+        await returns, with no task switch between. What lies between ``revision`` and now is replayed before this
+        returns. ``lost`` is called once if the engine can no longer promise completeness; the follower starts over.
+        """
         ...
 
     async def current_revision(self) -> int:
