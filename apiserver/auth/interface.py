@@ -26,7 +26,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a request wants to do. Non-resource requests have ``path`` and ``verb`` (the lower-case HTTP method) only."""
+    """What a request wants to do. Requests for no resource have ``path`` and ``verb`` (lower-case method) only."""
 
     user: User
     verb: str
