@@ -1,0 +1,163 @@
+"""Which processes a local cluster consists of. Pure: the spec in, a list of processes out.
+
+The supervisor compares the list with what runs and starts or ends the difference, so adding a node or stopping one is
+only a change of the spec.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli.local.layout import (
+    API_PORT,
+    BRIDGE_ADDRESS,
+    POD_CIDR,
+    SERVICE_CIDR,
+    ClusterLayout,
+    NodeLayout,
+)
+from cli.local.spec import ClusterSpec
+
+API_SERVER = "apiserver"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that the supervisor holds open for a process, so that its clients wait through a restart."""
+
+    address: str
+    port: int
+    netns: str = ""  # path of the namespace; empty for the root namespace
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    name: str
+    command: tuple[str, ...]
+    log: str
+    netns: str = ""
+    node: str = ""  # the machine it runs on; empty for the control plane
+    listeners: tuple[Listener, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    priority: int = 0  # lower starts first
+    cgroup: str = field(default="")
+
+
+def plan_processes(layout: ClusterLayout, spec: ClusterSpec, python: str = sys.executable) -> list[ProcessSpec]:
+    """In the order of starting: whoever is waited for comes first."""
+    processes = [_api_server(layout, spec, python)]
+    if spec.store == "etcd":
+        processes.insert(0, _etcd(layout))
+    for node in spec.nodes:
+        if node.power == "on":
+            machine = layout.node(node.name, node.index)
+            processes += [_containerd(machine), _agent(layout, machine, python)]
+    processes += [
+        _component(layout, python, "controllers"),
+        _component(layout, python, "scheduler"),
+        _port_proxy(layout, python),
+    ]
+    return sorted(processes, key=lambda process: process.priority)
+
+
+def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> ProcessSpec:
+    command = [
+        python, "-m", "apiserver",
+        "--home", str(layout.home),
+        "--bind", BRIDGE_ADDRESS,
+        "--port", str(API_PORT),
+        "--advertise-address", BRIDGE_ADDRESS,
+        "--service-cidr", SERVICE_CIDR,
+        "--store", spec.store,
+    ]  # fmt: skip
+    if spec.store == "etcd":
+        command += ["--etcd-endpoint", "127.0.0.1:2379"]
+    return ProcessSpec(
+        name=API_SERVER,
+        command=tuple(command),
+        log=str(layout.log / "apiserver.log"),
+        netns=str(layout.netns_path),
+        listeners=(Listener("127.0.0.1", spec.port),),
+    )
+
+
+def _etcd(layout: ClusterLayout) -> ProcessSpec:
+    client, peer = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
+    return ProcessSpec(
+        name="etcd",
+        command=(
+            "etcd", "--name", "local", "--data-dir", str(layout.home / "db" / "etcd"),
+            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", f"local={peer}", "--log-level", "warn", "--logger", "zap",
+        ),
+        log=str(layout.log / "etcd.log"),
+        netns=str(layout.netns_path),
+    )  # fmt: skip
+
+
+def _component(layout: ClusterLayout, python: str, name: str) -> ProcessSpec:
+    """A single server has one of each: electing a leader would only delay the first decision."""
+    return ProcessSpec(
+        name=name,
+        command=(
+            python, "-m", name, "--kubeconfig", str(layout.component_kubeconfig(name)), "--leader-elect=false",
+        ),
+        log=str(layout.log / f"{name}.log"),
+        netns=str(layout.netns_path),
+        priority=2,
+    )  # fmt: skip
+
+
+def _port_proxy(layout: ClusterLayout, python: str) -> ProcessSpec:
+    """In the root namespace: it listens there and opens its outgoing sockets inside the cluster."""
+    return ProcessSpec(
+        name="portproxy",
+        command=(
+            python, "-m", "cli.local.portproxy",
+            "--kubeconfig", str(layout.admin_kubeconfig), "--netns", str(layout.netns_path),
+        ),
+        log=str(layout.log / "portproxy.log"),
+        priority=3,
+    )  # fmt: skip
+
+
+def _containerd(node: NodeLayout) -> ProcessSpec:
+    return ProcessSpec(
+        name=f"containerd@{node.name}",
+        command=("containerd", "--config", str(node.containerd_config), "--log-level", "warn"),
+        log=str(node.log / "containerd.log"),
+        netns=str(node.netns_path),
+        node=node.name,
+        priority=0,
+    )
+
+
+def _agent(layout: ClusterLayout, node: NodeLayout, python: str) -> ProcessSpec:
+    return ProcessSpec(
+        name=f"agent@{node.name}",
+        command=agent_command(node, layout.ca_certificate, python),
+        log=str(node.log / "agent.log"),
+        netns=str(node.netns_path),
+        node=node.name,
+        priority=1,
+    )
+
+
+def agent_command(node: NodeLayout, ca_certificate: Path, python: str) -> tuple[str, ...]:
+    return (
+        python, "-m", "cli.node.agent",
+        "--kubeconfig", str(node.kubeconfig),
+        "--node-name", node.name,
+        "--node-ip", node.address,
+        "--runtime-endpoint", str(node.containerd_socket),
+        "--root-dir", str(node.kubelet),
+        "--log-dir", str(node.log),
+        "--cgroup-root", node.cgroup,
+        "--client-ca-file", str(ca_certificate),
+        "--cni-conf-dir", str(node.cni_configuration),
+        "--cni-data-dir", str(node.cni_data),
+        "--cluster-cidr", POD_CIDR,
+    )  # fmt: skip
