@@ -1,7 +1,7 @@
 """What may be called what: the name rules of the API, with the words a client gets when it breaks one.
 
-Every check returns the list of complaints (empty: fine), because one value can break several rules and the answer to the
-client names all of them. The texts are part of the interface: tools and people match on them.
+Every check returns the list of complaints (empty: fine), because one value can break several rules and the answer
+to the client names all of them. The texts are part of the interface: tools and people match on them.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ _LABEL_VALUE_TEXT = regex_message(
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
     "end with an alphanumeric character", _LABEL_VALUE, "MyValue", "my_value", "12345")
 _WILDCARD_TEXT = regex_message(
-    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower "
-    "case alphanumeric characters, '-' or '.' and end with an alphanumeric character", _WILDCARD, "*.example.com")
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character", _WILDCARD, "*.example.com")
 _C_IDENTIFIER_TEXT = regex_message(
     "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters "
     "or '_'", _C_IDENTIFIER, "my_name", "MY_NAME", "MyName")

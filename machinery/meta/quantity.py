@@ -1,8 +1,9 @@
 """Resource quantities: exact numbers with a suffix, printed in one canonical form.
 
-A quantity is an exact decimal plus the family of suffixes it was written in (`1Gi`, `1G` and `1e9` stay apart when printed but compare as
-numbers). The number is kept as an integer of nano units, the finest the API knows; finer parts are rounded up, as
-the API promises never to give less than asked. Canonical form: the largest suffix that leaves an integer mantissa.
+A quantity is an exact decimal plus the family of suffixes it was written in (`1Gi`, `1G` and `1e9` stay apart when
+printed but compare as numbers). The number is kept as an integer of nano units, the finest the API knows; finer parts
+are rounded up, as the API promises never to give less than asked. Canonical form: the largest suffix that leaves an
+integer mantissa.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Selectors against the recorded answers of upstream: every refused selector in the transcripts is refused in the same words."""
+"""Selectors against the recorded answers of upstream: what it refuses is refused here in the same words."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def test_matching(text: str, labels: dict[str, str], expected: bool) -> None:
 def test_object_form() -> None:
     selector = label_selector_from_dict({
         "matchLabels": {"app": "web"},
-        "matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["db"]}, {"key": "x", "operator": "Exists"}],
+        "matchExpressions": [
+            {"key": "tier", "operator": "NotIn", "values": ["db"]},
+            {"key": "x", "operator": "Exists"},
+        ],
     })
     assert selector.matches({"app": "web", "x": "1"})
     assert not selector.matches({"app": "web", "x": "1", "tier": "db"})
