@@ -54,7 +54,7 @@ class Feed(ABC):
 
 
 class WatchStream(AsyncIterator[StoreEvent]):
-    """A pulled watch. A reader that falls behind costs no memory: its queue is dropped and it catches up from history."""
+    """A pulled watch. A reader that falls behind costs no memory: its queue is dropped, it catches up from history."""
 
     def __init__(self, feed: Feed, prefix: str, revision: int) -> None:
         self._feed = feed

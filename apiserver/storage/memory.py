@@ -6,8 +6,6 @@ above run on it under a virtual clock.
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +23,7 @@ from apiserver.storage.interface import (
     StoreEvent,
 )
 from apiserver.storage.keys import prefix_end
+from apiserver.storage.upkeep import Upkeep
 
 FIRST_REVISION = 1  # an empty store lists at 1: "0" means "any" to clients
 
@@ -46,27 +45,17 @@ class MemoryStorage(Feed):
         progress_seconds: float = PROGRESS_SECONDS,
     ) -> None:
         super().__init__(EventHub(), progress_seconds=progress_seconds)
-        self._clock = clock
-        self._keep_seconds = keep_seconds
         self._keys: list[str] = []  # sorted; every key that has a version
         self._versions: dict[str, list[Version]] = {}  # ascending; at least one
         self._log: list[StoreEvent] = []  # everything after self._compacted, by revision
-        self._deadlines: list[tuple[float, str, int]] = []  # heap; stale entries are dropped when they come up
-        self._new_deadline = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._upkeep = Upkeep(self, clock, keep_seconds)
         self._hub.reset(FIRST_REVISION)
 
     async def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self._run_expiry(), name="memory-expiry"),
-            asyncio.create_task(self._run_compaction(), name="memory-compaction"),
-        ]
+        self._upkeep.start("memory")
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._upkeep.stop()
 
     # reads
 
@@ -150,8 +139,7 @@ class MemoryStorage(Feed):
             self._versions[key] = []
         self._versions[key].append(Version(revision, value))
         if ttl_seconds:
-            heapq.heappush(self._deadlines, (self._clock() + ttl_seconds, key, revision))
-            self._new_deadline.set()
+            self._upkeep.add_deadline(key, revision, ttl_seconds)
         if previous is None:
             self._record(StoreEvent("create", key, value, revision))
         else:
@@ -167,27 +155,3 @@ class MemoryStorage(Feed):
         for event in self._log[first:]:
             if event.revision <= upto and event.key.startswith(prefix):
                 yield event
-
-    async def expire(self) -> None:
-        """Delete every key whose time has come (and that was not written since)."""
-        while self._deadlines and self._deadlines[0][0] <= self._clock():
-            _, key, revision = heapq.heappop(self._deadlines)
-            current = self._at(key, 0)
-            if current is not None and current.revision == revision:
-                await self.delete(key, expected_revision=revision)
-
-    async def _run_expiry(self) -> None:
-        while True:
-            await self.expire()
-            self._new_deadline.clear()
-            wait = self._deadlines[0][0] - self._clock() if self._deadlines else None
-            try:
-                await asyncio.wait_for(self._new_deadline.wait(), None if wait is None else max(wait, 0.01))
-            except TimeoutError:
-                pass
-
-    async def _run_compaction(self) -> None:
-        while True:
-            revision = self._hub.revision
-            await asyncio.sleep(self._keep_seconds)
-            await self.compact(revision)

@@ -27,8 +27,8 @@ def encode_continue(prefix: str, next_key: str, revision: int) -> str:
 def decode_continue(prefix: str, token: str) -> tuple[str, int]:
     """The start key and the revision (-1: the newest; such a list is not of one snapshot)."""
     fields = _decode(token)
-    if fields.get("v") != VERSION:
-        raise BadContinue(f"continue key is not valid: server does not recognize this encoded version {fields.get('v')}")
+    if (said := fields.get("v")) != VERSION:
+        raise BadContinue(f"continue key is not valid: server does not recognize this encoded version {said}")
     revision, start = fields.get("rv", 0), fields.get("start", "")
     if not revision:
         raise BadContinue(f"continue key is not valid: incorrect encoded start resourceVersion (version {VERSION})")
@@ -53,7 +53,9 @@ def _decode(token: str) -> dict[str, Any]:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         first = raw.strip()[:1].decode("utf-8", "replace")
-        said = f"invalid character '{first}' looking for beginning of value" if first else "unexpected end of JSON input"
+        said = "unexpected end of JSON input"
+        if first:
+            said = f"invalid character '{first}' looking for beginning of value"
         raise BadContinue(f"continue key is not valid: {said}") from error
     if not isinstance(fields, dict):
         raise BadContinue("continue key is not valid: json: cannot unmarshal into a continue token")
