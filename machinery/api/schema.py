@@ -1,9 +1,9 @@
 """Schemas as compact trees: one node a type, compiled once from the OpenAPI definitions of the release.
 
 The definitions come as data from the ``kubernetes-validate`` package. Reading the file costs some 10 ms and several
-megabytes, so it is read on first use, boiled down to slotted nodes without prose, and forgotten; whoever needs the prose
-(explain, OpenAPI) reads it again. Nodes are shared: a definition used in forty places is one node, and equal leaves
-are one object. Trees may be cyclic (JSONSchemaProps contains itself).
+megabytes, so it is read on first use, boiled down to slotted nodes without prose, and forgotten; whoever needs the
+prose (explain, OpenAPI) reads it again. Nodes are shared: a definition used in forty places is one node, and equal
+leaves are one object. Trees may be cyclic (JSONSchemaProps contains itself).
 
 The same node describes custom resources: :func:`compile_schema` takes the structural schema of their definition.
 """
@@ -49,15 +49,15 @@ _KEY_DEFAULTS = {
 class SchemaNode:
     """One type. ``type`` is object, array, string, integer, number, boolean, quantity, int-or-string or any.
 
-    ``properties`` is None for maps (then ``additional`` describes the values) and for scalars. ``name`` is the last
-    word of the definition, ``go_type`` how upstream's decoder calls it in errors. ``list_type`` is "", atomic, set or
-    map; ``map_type`` "" or atomic; ``patch_strategy`` holds the words of a strategic merge patch.
+    ``properties`` is None for maps (``additional_properties`` describes their values) and for scalars. ``name`` is the
+    last word of the definition, ``go_type`` how upstream's decoder calls it in errors. ``list_type`` is "", atomic, set
+    or map; ``map_type`` "" or atomic; ``patch_strategy`` the words of a strategic merge patch, as written.
     """
 
     __slots__ = (
-        "additional", "default", "embedded_resource", "format", "go_type", "has_default", "items", "list_map_keys",
-        "list_type", "map_type", "name", "nullable", "patch_merge_key", "patch_strategy", "preserve_unknown",
-        "properties", "required", "type",
+        "additional_properties", "default", "embedded_resource", "format", "go_type", "has_default", "items",
+        "list_map_keys", "list_type", "map_type", "name", "nullable", "patch_merge_key", "patch_strategy",
+        "preserve_unknown", "properties", "required", "type",
     )  # fmt: skip
 
     def __init__(self, type_: str = "any", format_: str = "") -> None:
@@ -67,12 +67,12 @@ class SchemaNode:
         self.go_type = ""
         self.properties: dict[str, SchemaNode] | None = None
         self.items: SchemaNode | None = None
-        self.additional: SchemaNode | None = None
+        self.additional_properties: SchemaNode | None = None
         self.required: tuple[str, ...] = ()
         self.list_type = ""
         self.list_map_keys: tuple[str, ...] = ()
         self.map_type = ""
-        self.patch_strategy: tuple[str, ...] = ()
+        self.patch_strategy = ""
         self.patch_merge_key = ""
         self.preserve_unknown = False
         self.embedded_resource = False
@@ -89,7 +89,7 @@ class SchemaNode:
             node = self.properties.get(name)
             if node is not None:
                 return node
-        return self.additional
+        return self.additional_properties
 
     def at(self, path: Iterable[str]) -> SchemaNode | None:
         """The node behind a path of names; list items are stepped into without a name."""
@@ -123,7 +123,7 @@ def schema_for(kind: Kind) -> SchemaNode:
 
 
 def schema_for_kind(group: str, version: str, kind: str) -> SchemaNode | None:
-    """The tree of any built-in type, also of those that are no resource: Scale, Eviction, TokenRequest, DeleteOptions."""
+    """The tree of any built-in type, also of those that are no resource: Scale, Eviction, DeleteOptions."""
     return schema_by_name(definition_name(group, version, kind)) or schema_by_name(META + kind)
 
 
@@ -192,11 +192,12 @@ class _Compiler:
             if "x-kubernetes-map-type" in schema or "x-kubernetes-patch-strategy" in schema:
                 target = target.copy()
                 target.map_type = schema.get("x-kubernetes-map-type", target.map_type)
-                target.patch_strategy = _strategies(schema)
+                target.patch_strategy = schema.get("x-kubernetes-patch-strategy") or ""
             return target
         node = SchemaNode()
         self.fill(node, schema)
-        if node.properties is None and node.items is None and node.additional is None and not node.has_default:
+        inner = (node.properties, node.items, node.additional_properties)
+        if inner == (None, None, None) and not node.has_default:
             identity = (node.type, node.format, node.preserve_unknown, node.embedded_resource, node.nullable)
             return self.leaves.setdefault(identity, node)
         return node
@@ -215,25 +216,20 @@ class _Compiler:
             node.items = self.node(schema["items"])
         additional = schema.get("additionalProperties")
         if isinstance(additional, dict):
-            node.additional = self.node(additional)
+            node.additional_properties = self.node(additional)
         elif additional is True:
-            node.additional = SchemaNode()
+            node.additional_properties = SchemaNode()
         node.required = tuple(schema.get("required") or ())
         node.list_type = schema.get("x-kubernetes-list-type") or ""
         node.list_map_keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
         node.map_type = schema.get("x-kubernetes-map-type") or ""
-        node.patch_strategy = _strategies(schema)
+        node.patch_strategy = schema.get("x-kubernetes-patch-strategy") or ""
         node.patch_merge_key = schema.get("x-kubernetes-patch-merge-key") or ""
         node.preserve_unknown = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or node.type == "any"
         node.embedded_resource = bool(schema.get("x-kubernetes-embedded-resource"))
         node.nullable = bool(schema.get("nullable"))
         if "default" in schema:
             node.has_default, node.default = True, schema["default"]
-
-
-def _strategies(schema: dict[str, Any]) -> tuple[str, ...]:
-    words = schema.get("x-kubernetes-patch-strategy") or ""
-    return tuple(words.split(",")) if words else ()
 
 
 def walk(node: SchemaNode, visit: Callable[[tuple[str, ...], SchemaNode], None]) -> None:
@@ -248,6 +244,6 @@ def walk(node: SchemaNode, visit: Callable[[tuple[str, ...], SchemaNode], None])
         visit(path, current)
         for name, child in (current.properties or {}).items():
             pending.append(((*path, name), child))
-        for child in (current.items, current.additional):
-            if child is not None:
-                pending.append((path, child))
+        for inner in (current.items, current.additional_properties):
+            if inner is not None:
+                pending.append((path, inner))
