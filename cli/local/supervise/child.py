@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ def start_time(pid: int) -> int | None:
         return None
     fields = text[text.rindex(")") + 2 :].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def started_at(record: Record) -> float:
+    """Seconds since the epoch, from ticks since boot."""
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - uptime + record.started / os.sysconf("SC_CLK_TCK")
 
 
 def full_command(spec: ProcessSpec) -> tuple[str, ...]:
