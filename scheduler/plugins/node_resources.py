@@ -66,7 +66,8 @@ class NodeResourcesBalancedAllocation:
             fractions.append(np.minimum((table.used[row] + pod.requests.get(resource, 0)) / capacity, 1.0))
         # The standard deviation of two fractions is half their distance.
         deviation = np.abs(fractions[0] - fractions[1]) / 2
-        return ((1 - deviation) * MAX_NODE_SCORE).astype(np.int64)
+        score: IntArray = ((1 - deviation) * MAX_NODE_SCORE).astype(np.int64)
+        return score
 
 
 class ImageLocality:
