@@ -37,10 +37,10 @@ def split_service_account(username: str) -> tuple[str, str] | None:
 
 
 def node_name(user: User) -> str | None:
-    """The node that a user is, "" for a member of system:nodes without a node's name, None for anyone else."""
-    if NODES_GROUP not in user.groups:
+    """The node that a user is: its name says so and its group vouches for it. None for anyone else."""
+    if not user.name.startswith(NODE_PREFIX) or NODES_GROUP not in user.groups:
         return None
-    return user.name[len(NODE_PREFIX) :] if user.name.startswith(NODE_PREFIX) else ""
+    return user.name[len(NODE_PREFIX) :]
 
 
 def authenticated(user: User) -> User:
