@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from apiserver.storage.interface import EventSink, FutureRevision, LossSink, StorageError, StoreEvent
 
 RING_EVENTS = 1024
+NUDGE_SECONDS = 0.1  # a remote engine's stream is normally quicker than this
 
 
 class HubSubscription:
@@ -36,7 +37,7 @@ class HubSubscription:
 
     @property
     def revision(self) -> int:
-        return self._hub.revision
+        return max(self._hub.revision, self._floor)  # the follower began with what was there at the floor
 
     def offer(self, event: StoreEvent) -> None:
         if event.revision > self._floor and not self.closed:
@@ -48,7 +49,8 @@ class HubSubscription:
             self._lost(error)
 
     async def wait(self, revision: int, timeout_seconds: float) -> None:
-        await self._hub.wait(revision, timeout_seconds)
+        if revision > self._floor:
+            await self._hub.wait(revision, timeout_seconds)
 
     def close(self) -> None:
         if not self.closed:
@@ -63,7 +65,7 @@ class EventHub:
         self.revision = 0
         self.floor = 0  # invariant: every event with floor < revision <= self.revision is in the ring
         self._capacity = capacity
-        self._nudge = nudge  # asks a remote engine to report its progress
+        self._nudge = nudge  # makes a remote engine's stream move when it is behind for no visible reason
         self._ring: deque[StoreEvent] = deque()
         self._by_folder: dict[str, list[HubSubscription]] = {}
         self._by_other: list[HubSubscription] = []  # prefixes that do not end in "/"
@@ -124,17 +126,22 @@ class EventHub:
         for subscription in everyone:
             subscription.lose(error)
 
-    async def wait(self, revision: int, timeout_seconds: float) -> None:
+    async def wait(self, revision: int, timeout_seconds: float, *, nudge: bool = True) -> None:
         if revision <= self.revision:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiters, (revision, next(self._sequence), waiter))
-        if self._nudge is not None:
-            await self._nudge()
-        try:
-            await asyncio.wait_for(waiter, timeout_seconds)
-        except TimeoutError:
-            raise FutureRevision(revision, self.revision) from None
+        if nudge and self._nudge is not None:
+            patience = min(NUDGE_SECONDS, timeout_seconds)
+            await asyncio.wait((waiter,), timeout=patience)
+            if not waiter.done():
+                await self._nudge()
+            timeout_seconds -= patience
+        if not waiter.done():
+            await asyncio.wait((waiter,), timeout=timeout_seconds)
+        if not waiter.done():
+            waiter.cancel()
+            raise FutureRevision(revision, self.revision)
 
     def _bucket(self, prefix: str) -> list[HubSubscription]:
         return self._by_folder.setdefault(prefix, []) if prefix.endswith("/") else self._by_other

@@ -120,4 +120,4 @@ class Transaction:
             )
             self._db.execute("DELETE FROM history WHERE revision > ? AND revision <= ? AND deleted", (swept, upto))
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'swept_revision'", (upto,))
-        return upto >= self.compact_revision
+        return bool(upto >= self.compact_revision)

@@ -23,7 +23,7 @@ class Watcher:
     """Async iterator over events; :meth:`take` gives all that wait at once, so that one write carries them."""
 
     __slots__ = (
-        "_detach", "_limit", "_queue", "_selective", "_waiter", "bookmarks", "ended", "predicate", "revision",
+        "_detach", "_floor", "_limit", "_queue", "_selective", "_waiter", "bookmarks", "ended", "predicate", "revision",
     )
 
     def __init__(
@@ -32,6 +32,7 @@ class Watcher:
     ) -> None:
         self.predicate = predicate
         self.revision = revision  # invariant: every event up to it has been put into the queue
+        self._floor = revision  # where it began; may lie in the future, then it is silent up to there
         self.bookmarks = bookmarks
         self.ended: Ended = ""
         self._selective = predicate.selective or bool(predicate.namespace)
@@ -41,7 +42,7 @@ class Watcher:
         self._waiter: asyncio.Future[None] | None = None
 
     def offer(self, change: Change) -> None:
-        if change.revision <= self.revision:
+        if change.revision <= self._floor:
             return
         self.revision = change.revision
         event = change.seen_by(self.predicate) if self._selective else change.plain
