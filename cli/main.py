@@ -71,7 +71,7 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         row = COMMANDS.get(cmd_name)
-        return row and TyperCommand(cmd_name, help=row.help, rich_help_panel=row.panel)
+        return TyperCommand(cmd_name, help=row.help, rich_help_panel=row.panel) if row else None
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Plain: the boxes of the other pages would cost this one, the most asked for, three times its time."""
@@ -83,7 +83,7 @@ class LazyGroup(TyperGroup):
                 formatter.write_dl([(name, row.help) for name, row in COMMANDS.items() if row.panel == panel])
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]  # only its keys are read, for suggestions
+        self.commands = {name: TyperCommand(name) for name in COMMANDS}  # read for suggestions
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name and command else command, rest
 
@@ -131,7 +131,7 @@ def run_to_exit_code(arguments: Sequence[str]) -> int:
     except CommandError as error:
         return _complain(str(error), error.exit_code)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader has gone: nothing to flush at exit
+        sys.stdout = None  # the reader has gone: nothing to flush at exit
         return 1
     except Exception as error:
         message = explain(error)

@@ -12,7 +12,9 @@ from cli.local.layout import DEFAULT_CLUSTER, ClusterLayout, locate
 from cli.progress import Progress
 
 Name = Annotated[str, typer.Option("--name", help="Name of the cluster.", envvar="NAVARCH_CLUSTER")]
-Home = Annotated[str | None, typer.Option("--home", help="Where it keeps everything.", show_default="/var/lib/navarch/NAME")]
+Home = Annotated[
+    str | None, typer.Option("--home", help="Where it keeps everything.", show_default="/var/lib/navarch/NAME")
+]
 
 
 def up(
@@ -20,7 +22,9 @@ def up(
     home: Home = None,
     nodes: Annotated[int | None, typer.Option(min=0, max=200, help="How many machines.", show_default="1")] = None,
     store: Annotated[str | None, typer.Option(help="sqlite or etcd.", show_default="sqlite")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="On 127.0.0.1.", show_default="6443 or free")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="On 127.0.0.1.", show_default="6443 or free")
+    ] = None,
     file: Annotated[list[str], typer.Option("-f", "--filename", help="Manifest to apply; may be repeated.")] = [],  # noqa: B006
     image: Annotated[list[Path], typer.Option(help="Image archive to load first; may be repeated.", exists=True)] = [],  # noqa: B006
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the nodes.")] = 60.0,
@@ -37,9 +41,9 @@ def up(
     require_root("up")
     if store not in (None, "sqlite", "etcd"):
         raise CommandError(f"--store {store}: use sqlite or etcd", 2)
-    for path in file:
-        if path != "-" and not Path(path).exists():
-            raise CommandError(f"{path}: no such manifest", 2)
+    for manifest in file:
+        if manifest != "-" and not Path(manifest).exists():
+            raise CommandError(f"{manifest}: no such manifest", 2)
     layout = locate(name, home)
     with Progress(quiet=quiet) as progress:
         bring_up(layout, Wanted(nodes, store, port, timeout), progress)  # type: ignore[arg-type]

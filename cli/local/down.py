@@ -13,7 +13,7 @@ from cli.local.layout import ClusterLayout, NodeLayout
 from cli.local.machines import remove_control_plane, remove_node
 from cli.local.power import power_off, remove_cgroup, remove_traces
 from cli.local.spec import node_layouts, read_spec
-from cli.local.supervise.child import Record, Records
+from cli.local.supervise.child import Record, Records, start_time
 from cli.progress import Progress
 
 END_SECONDS = 10.0
@@ -44,7 +44,10 @@ def take_down_node(layout: ClusterLayout, node: NodeLayout) -> None:
 def stop_processes(layout: ClusterLayout) -> None:
     """By the supervisor if it answers; else by the records that it left."""
     with contextlib.suppress(NoSupervisor):
-        ask(layout, "stop", timeout_seconds=4 * END_SECONDS)
+        supervisor = ask(layout, "stop", timeout_seconds=4 * END_SECONDS)["pid"]
+        deadline = time.monotonic() + END_SECONDS
+        while start_time(supervisor) is not None and time.monotonic() < deadline:
+            time.sleep(0.005)  # it has answered and is about to be gone
         return
     records = Records(layout.run / "processes").living()
     for record in records.values():

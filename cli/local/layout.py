@@ -1,4 +1,4 @@
-"""Where everything of a local cluster is: names of namespaces, addresses, paths. Pure; nothing here touches the machine.
+"""Where everything of a local cluster is: names of namespaces, addresses, paths. Pure: the machine is not touched.
 
 Every name that leaves the cluster's home (a namespace, a cgroup) begins with the cluster's name, so several clusters
 live side by side and `down` can tell its own from everyone else's. Interface names need no such care: each one exists

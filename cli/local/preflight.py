@@ -17,14 +17,14 @@ TOOLS = {
 
 def require_root(command: str) -> None:
     if os.geteuid() != 0:
-        raise CommandError(f"navarch {command} needs root (namespaces, containers): run it as root, for example with sudo")
+        raise CommandError(f"navarch {command} needs root (namespaces, containers): run it with sudo")
 
 
 def require_tools(store: str) -> None:
     tools = TOOLS | ({"etcd": "etcd-server"} if store == "etcd" else {})
     missing = sorted({package for tool, package in tools.items() if shutil.which(tool) is None})
     if missing:
-        raise CommandError(f"Debian packages are missing: {' '.join(missing)}; run `make setup` or install them with apt-get")
+        raise CommandError(f"Debian packages are missing: run `make setup`, or apt-get install {' '.join(missing)}")
 
 
 def is_free(port: int) -> bool:

@@ -57,7 +57,7 @@ def plan_processes(layout: ClusterLayout, spec: ClusterSpec, python: str = sys.e
     processes += [
         _component(layout, python, "controllers"),
         _component(layout, python, "scheduler"),
-        _port_proxy(layout, python),
+        _gateway(layout, python),
     ]
     return sorted(processes, key=lambda process: process.priority)
 
@@ -111,15 +111,15 @@ def _component(layout: ClusterLayout, python: str, name: str) -> ProcessSpec:
     )  # fmt: skip
 
 
-def _port_proxy(layout: ClusterLayout, python: str) -> ProcessSpec:
+def _gateway(layout: ClusterLayout, python: str) -> ProcessSpec:
     """In the root namespace: it listens there and opens its outgoing sockets inside the cluster."""
     return ProcessSpec(
-        name="portproxy",
+        name="gateway",
         command=(
-            python, "-m", "cli.local.portproxy",
-            "--kubeconfig", str(layout.admin_kubeconfig), "--netns", str(layout.netns_path),
+            python, "-m", "cli.local.gateway",
+            str(layout.admin_kubeconfig), str(layout.netns_path),
         ),
-        log=str(layout.log / "portproxy.log"),
+        log=str(layout.log / "gateway.log"),
         priority=3,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a local cluster should be, as one small file: the desired state that `up`, `nodes …` write and the supervisor follows.
+"""What a local cluster should be, as one small file: `up` and `nodes …` write it, the supervisor follows it.
 
 Commands never tell the supervisor what to do step by step. They change this file under the cluster's lock and ask for a
 reconcile; so a command that dies in between leaves a state that the next `up` completes.

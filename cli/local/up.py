@@ -69,7 +69,7 @@ def decide_spec(name: str, present: ClusterSpec | None, wanted: Wanted) -> Clust
         return spec.grown_to(1 if wanted.nodes is None else wanted.nodes)
     if wanted.store is not None and wanted.store != present.store:
         raise CommandError(
-            f"cluster {name} keeps its objects in {present.store}: `navarch down --name {name}` removes it, then choose again"
+            f"cluster {name} has its objects in {present.store}: `navarch down --name {name}` removes it and them"
         )
     if wanted.port is not None and wanted.port != present.port:
         raise CommandError(f"cluster {name} answers on port {present.port}: that is fixed until `navarch down`")

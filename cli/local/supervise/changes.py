@@ -15,7 +15,7 @@ class Changes:
 
 
 def plan_changes(wanted: Iterable[ProcessSpec], running: Mapping[str, tuple[str, ...]]) -> Changes:
-    """``running`` maps names to commands. A process whose command is another one now is ended, and starts when it has."""
+    """``running`` maps names to commands. One whose command is another now is ended; it starts when it has."""
     specs = {spec.name: spec for spec in wanted}
     end = tuple(name for name, command in running.items() if name not in specs or specs[name].command != command)
     start = tuple(spec for spec in specs.values() if spec.name not in running)

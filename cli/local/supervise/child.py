@@ -1,9 +1,9 @@
 """Start one process of a cluster, and find it again after the supervisor itself was restarted.
 
 A child gets a session of its own, its log file, its namespace (by `nsenter`, which replaces itself, so the process id
-stays) and its listening sockets as systemd would pass them. It is *not* tied to the supervisor's life: a supervisor that
-crashes must not take containers' caretakers with it. Each child leaves a record (process id and start time, which
-together name a process for ever), by which the next supervisor adopts it.
+stays) and its listening sockets as systemd would pass them. It is *not* tied to the supervisor's life: a crash of
+that must not take containers' caretakers with it. Each child leaves a record (process id and start time, which together
+name a process for ever), by which the next supervisor adopts it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """When to start a process again. Pure: times come as arguments.
 
-The first restart is at once: most crashes are single ones, and a cluster without its API server helps nobody. A process
-that keeps dying is given more and more time, so that it does not eat a core; one that has lived for a while has earned a
-fresh start.
+The first restart is at once: most crashes are single ones, and a cluster without its API server helps nobody. One that
+keeps dying is given more and more time, so that it does not eat a core; one that has lived for a while starts afresh.
 """
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ class Supervisor:
             if now >= next_rotation:
                 self._rotate_logs()
                 next_rotation = now + ROTATE_EVERY_SECONDS
-        for client in self.waiting:
-            _answer(client, {"ok": True})
         (self.directory / "supervisor.sock").unlink(missing_ok=True)
+        for client in self.waiting:
+            _answer(client, {"ok": True, "pid": os.getpid()})
 
     # -- what should run --------------------------------------------------------------------------------------------
 
