@@ -57,7 +57,7 @@ class SchemaNode:
     __slots__ = (
         "additional_properties", "default", "embedded_resource", "format", "go_type", "has_default", "items",
         "list_map_keys", "list_type", "map_type", "name", "nullable", "patch_merge_key", "patch_strategy",
-        "preserve_unknown", "properties", "required", "type",
+        "preserve_unknown", "properties", "required", "shape", "type",
     )  # fmt: skip
 
     def __init__(self, type_: str = "any", format_: str = "") -> None:
@@ -79,6 +79,8 @@ class SchemaNode:
         self.nullable = False
         self.has_default = False
         self.default: Any = None
+        #: What :mod:`machinery.api.shape` has worked out about this struct, once it was asked.
+        self.shape: Any = None
 
     def __repr__(self) -> str:
         return f"<SchemaNode {self.name or self.type}>"
@@ -104,6 +106,7 @@ class SchemaNode:
         twin = SchemaNode()
         for slot in SchemaNode.__slots__:
             setattr(twin, slot, getattr(self, slot))
+        twin.shape = None
         return twin
 
 
