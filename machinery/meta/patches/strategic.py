@@ -11,7 +11,7 @@ Nothing is changed in place: a merged map or list is new, the rest is shared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from machinery.meta.errors import ApiError
@@ -45,16 +45,16 @@ def _child(schema: SchemaNode | None, key: str) -> SchemaNode | None:
     if schema is None:
         return None
     node: SchemaNode | None = (schema.properties or {}).get(key) or schema.additional_properties
-    return node if node is not None and not isinstance(node, bool) else None
+    return node
 
 
-def _strategies(schema: SchemaNode | None) -> list[str]:
-    return [part.strip() for part in ((schema.patch_strategy if schema is not None else None) or "").split(",")]
+def _strategies(schema: SchemaNode | None) -> Sequence[str]:
+    return schema.patch_strategy.split(",") if schema is not None else ()
 
 
 def _merges_by(schema: SchemaNode | None) -> tuple[bool, str]:
     """Whether a list merges, and its merge key (empty for lists of plain values)."""
-    return "merge" in _strategies(schema), (schema.patch_merge_key if schema is not None else None) or ""
+    return "merge" in _strategies(schema), schema.patch_merge_key if schema is not None else ""
 
 
 def _merge_map(original: Map, patch: Map, schema: SchemaNode | None) -> Map:
@@ -191,7 +191,7 @@ def _merge_list(
     else:
         if not merge_key:
             raise _failure("cannot merge lists without merge key for "
-                           f"{(node.type if node is not None else None) or 'unknown'}")
+                           f"{node.name if node is not None else 'unknown'}")
         original, patch = _special_elements(original, patch, merge_key)
         merged = _merge_elements(original, patch, node.items if node is not None else None, merge_key)
     spoken, silent = _split(merged, patch, merge_key)
