@@ -1,0 +1,171 @@
+"""Wiring: every part of the server made once, in the order in which they need each other.
+
+Nothing here decides anything; it is the one place that knows all the packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from apiserver.auth.build import (
+    AuthOptions,
+    build_authenticator,
+    build_authorization,
+    build_reviews,
+    verifying_keys,
+)
+from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
+from apiserver.auth.discovery_documents import (
+    CONFIGURATION_PATH,
+    KEYS_MEDIA_TYPE,
+    KEYS_PATH,
+    key_set,
+    openid_configuration,
+)
+from apiserver.bootstrap import ensure_system_objects
+from apiserver.discovery.documents import DiscoveryDocuments
+from apiserver.discovery.health import Health
+from apiserver.discovery.openapi import OpenApi
+from apiserver.discovery.paths import Paths
+from apiserver.endpoints.bodies import BodyReader
+from apiserver.endpoints.request import Parts
+from apiserver.endpoints.reviews import review_endpoint
+from apiserver.registry.access import RegistryReader, RegistryWriter
+from apiserver.registry.pipeline import Schemas, WritePipeline
+from apiserver.registry.resources import Resources
+from apiserver.registry.strategies import strategy_table
+from apiserver.registry.tracking import track
+from apiserver.server.api import Api
+from apiserver.server.chain import (
+    AuthenticationFilter,
+    AuthorizationFilter,
+    Edge,
+    ImpersonationFilter,
+    deadline_filter,
+    fold,
+)
+from apiserver.server.context import RequestContext
+from apiserver.server.negotiate import JSON, negotiate
+from apiserver.server.responses import Reply, encode_json
+from apiserver.storage.factory import open_storage
+from machinery.api.defaults import apply_defaults
+from machinery.api.table import new_table
+
+if TYPE_CHECKING:
+    from apiserver.main import Options
+
+
+class Assembly:
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.kinds = new_table()
+        self.health = Health()
+        self.storage = open_storage(
+            options.store, options.home, endpoints=options.etcd_servers, ca_file=options.etcd_ca_file,
+            cert_file=options.etcd_cert_file, key_file=options.etcd_key_file,
+        )
+        self.schemas = Schemas()
+        self.pipeline = WritePipeline(
+            self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
+        )
+        self.resources = Resources(self.kinds, self.storage, self.pipeline, strategy_table())
+        self.reader = RegistryReader(self.resources)
+        self.writer = RegistryWriter(self.resources)
+        self.auth_options = AuthOptions.from_home(options.home, token_auth_file=options.token_auth_file)
+
+    async def start(self) -> None:
+        await self.storage.start()
+        self.health.store_ok = True
+        await self.resources.start()
+        self.health.caches_ok = True
+        self._build_edge()
+
+    async def bootstrap(self) -> None:
+        await ensure_system_objects(self.options, self.reader, self.writer, self.kinds)
+        await ensure_bootstrap_roles(self.reader, self.writer)
+        self.health.bootstrapped = True
+
+    async def close(self) -> None:
+        await self.resources.close()
+        await self.storage.close()
+
+    def _build_edge(self) -> None:
+        options = self.auth_options
+        authenticator = build_authenticator(options, self.reader)
+        authorization = build_authorization(options, self.reader)
+        reviews = build_reviews(options, self.reader, authenticator, authorization)
+        documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")
+        paths = Paths(documents, self.health, OpenApi(self.kinds))
+        self._add_key_documents(paths)
+        parts = Parts(self.kinds, self.resources, self.schemas, BodyReader(self.kinds), _printer())
+        api = Api(parts, paths)
+        self._add_reviews(api, reviews)
+        self.edge = Edge(fold([
+            AuthenticationFilter(authenticator, anonymous=options.anonymous),
+            ImpersonationFilter(authorization.impersonation),
+            AuthorizationFilter(authorization.authorizer),
+            deadline_filter,
+        ], api))  # fmt: skip
+
+    @staticmethod
+    def _add_reviews(api: Api, reviews: Any) -> None:
+        authz, authn = "authorization.k8s.io", "authentication.k8s.io"
+        for group, resource, answer in (
+            (authn, "tokenreviews", lambda user, obj, ns, name: reviews.token_review(user, obj)),
+            (authn, "selfsubjectreviews", lambda user, obj, ns, name: reviews.self_subject_review(user, obj)),
+            (authz, "subjectaccessreviews", lambda user, obj, ns, name: reviews.subject_access_review(user, obj)),
+            (authz, "selfsubjectaccessreviews",
+             lambda user, obj, ns, name: reviews.self_subject_access_review(user, obj)),
+            (authz, "selfsubjectrulesreviews", lambda user, obj, ns, name: reviews.self_subject_rules_review(user, obj)),
+            (authz, "localsubjectaccessreviews",
+             lambda user, obj, ns, name: reviews.local_subject_access_review(user, obj, ns)),
+        ):  # fmt: skip
+            api.answer(group, resource, "", review_endpoint(answer))
+        api.answer("", "serviceaccounts", "token", review_endpoint(reviews.token_request))
+
+    def _add_key_documents(self, paths: Paths) -> None:
+        keys = verifying_keys(self.auth_options)
+        issuer = self.auth_options.service_account_issuer
+        uri = f"{self.options.url}{KEYS_PATH}"
+
+        def serve(doc: dict[str, Any], media: str) -> Callable[[RequestContext], Awaitable[Reply]]:
+            body = encode_json(doc)
+
+            async def handler(context: RequestContext) -> Reply:
+                negotiate(context.accept, (media,))
+                return Reply(body, media)
+
+            return handler
+
+        paths.add(CONFIGURATION_PATH, serve(openid_configuration(issuer, uri, keys), JSON))
+        paths.add(KEYS_PATH, serve(key_set(keys), KEYS_MEDIA_TYPE))
+
+
+def _validator() -> Any:
+    try:
+        from apiserver.validation import validate
+    except ImportError:
+        return lambda kind, obj, old, subresource: []
+    return validate
+
+
+def _printer() -> Any:
+    try:
+        from machinery.api import printers
+    except ImportError:
+        return PlainPrinter()
+    return printers
+
+
+class PlainPrinter:
+    """Name and age, for when a kind has no columns of its own."""
+
+    def columns(self, kind: Any) -> list[dict[str, Any]]:
+        return [
+            {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
+            {"name": "Created At", "type": "date", "format": "", "description": "", "priority": 0},
+        ]  # fmt: skip
+
+    def cells(self, kind: Any, obj: dict[str, Any]) -> list[Any]:
+        return [obj["metadata"]["name"], obj["metadata"]["creationTimestamp"]]

@@ -1,0 +1,89 @@
+"""Server-side apply: PATCH with a configuration. Creates what is not there."""
+
+from __future__ import annotations
+
+from apiserver.endpoints.bodies import read_body, report_problems, unrecognized
+from apiserver.endpoints.options import WriteOptions
+from apiserver.endpoints.request import Request, reply
+from apiserver.registry.tracking import set_managed_fields
+from apiserver.server.negotiate import MediaType
+from apiserver.server.responses import Reply
+from machinery.api.bodies import BodyError, parse_yaml
+from machinery.api.decode import DecodeError, decode
+from machinery.meta.apply import apply_object, reset_fields
+from machinery.meta.errors import ApiError, bad_request
+from machinery.meta.objects import Object, deep_copy
+
+
+async def apply(request: Request, answer: MediaType, options: WriteOptions) -> Reply:
+    config, doubled = read_configuration(await read_body(request.context))
+    report_problems(request.context, doubled, options.strictness, request.kind.kind, request.kind.version)
+    presenter = request.presenter(answer)
+    write = request.write(options, options_kind="PatchOptions")
+    kind, schema = request.kind, request.parts.schemas.of(request.kind)
+    if schema is None:
+        raise bad_request("this kind has no schema to apply by")
+    check_configuration(request, config)
+    store = request.store
+
+    def transform(old: Object) -> Object:
+        live = old or None
+        obj, managed, _ = apply_object(
+            live, deep_copy(config), manager=options.field_manager, api_version=kind.api_version,
+            schema=schema, time=write.now, force=bool(options.force),  # type: ignore[arg-type]
+            subresource=request.subresource,
+            ignored=reset_fields(kind.kind, request.subresource, kind.has_status()), built_in=not kind.custom,
+        )  # fmt: skip
+        rest = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
+        obj = {"kind": kind.kind, "apiVersion": kind.api_version, **rest}
+        obj.setdefault("metadata", {})
+        try:
+            decode(obj, schema)
+        except DecodeError as error:
+            raise ApiError(500, "", f"failed to convert merged object: {error}", None) from None
+        if live is not None and "resourceVersion" not in (config.get("metadata") or {}):
+            obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+        set_managed_fields(obj, managed)
+        return obj
+
+    try:
+        outcome = await store.update(
+            write, transform, allow_create=not request.subresource, tracked=True, patch=True
+        )
+    finally:
+        request.take_warnings(write)
+    return reply(presenter.object(outcome.obj), answer, 201 if outcome.created else 200)
+
+
+def read_configuration(body: bytes) -> tuple[Object, list[str]]:
+    try:
+        value, doubled = parse_yaml(body)
+    except BodyError as error:
+        raise bad_request(f"error decoding YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise unrecognized("object", "error decoding YAML", body)
+    return value, doubled
+
+
+def check_configuration(request: Request, config: Object) -> None:
+    """The configuration names its kind and the object of the path."""
+    kind = request.kind
+    given_version, given_kind = config.get("apiVersion"), config.get("kind")
+    if not given_version or not given_kind:
+        missing = "apiVersion" if not given_version else "kind"
+        raise bad_request(f'invalid object type: "{missing}" must be set')
+    if given_version != kind.api_version or given_kind != kind.kind:
+        raise bad_request(
+            f"invalid object type: /{given_version}, Kind={given_kind}, expected {kind.api_version}, Kind={kind.kind}"
+        )
+    meta = config.get("metadata") or {}
+    name = meta.get("name")
+    if name and name != request.route.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({request.route.name})"
+        )
+    namespace = meta.get("namespace")
+    if namespace and namespace != request.route.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )

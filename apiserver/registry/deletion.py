@@ -1,0 +1,152 @@
+"""DELETE: what it does to an object, decided purely, then carried out on the generic store.
+
+Three ends: the object is only marked (a finalizer or grace holds it), it goes at once, or nothing changes (it was
+already marked). The decision is upstream's: finalizers for the garbage collector follow from the propagation policy,
+and a second DELETE may shorten the grace but never lengthen it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apiserver.registry.codec import encode_stored
+from apiserver.registry.store import UPDATE_ATTEMPTS, Outcome, ResourceStore, with_revision
+from apiserver.registry.strategy import Write
+from apiserver.storage.cacher import Entry
+from apiserver.storage.interface import RevisionMismatch
+from machinery.meta.errors import ApiError, conflict
+from machinery.meta.objects import Object, deep_copy, format_time, parse_time
+
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``marked`` is the object as it stays, None when nothing of it changes; ``gone``: remove it."""
+
+    marked: Object | None
+    gone: bool
+
+
+def plan_deletion(
+    obj: Object, *, policy: str, orphan_dependents: bool | None, grace_seconds: int | None, now: datetime, held: bool,
+    default_policy: str,
+) -> Decision:
+    """``grace_seconds``: None if the kind knows no grace. ``held``: something beside metadata keeps the object."""
+    meta = obj["metadata"]
+    finalizers = _finalizers(meta, policy, orphan_dependents, default_policy)
+    changed = deep_copy(obj)
+    new = changed["metadata"]
+    if finalizers != list(meta.get("finalizers") or ()):
+        if finalizers:
+            new["finalizers"] = finalizers
+        else:
+            new.pop("finalizers", None)
+    waits = bool(finalizers) or held
+    grace = grace_seconds or 0
+    if meta.get("deletionTimestamp"):
+        before = meta.get("deletionGracePeriodSeconds")
+        if grace_seconds is not None and before is not None and grace < before:
+            started = parse_time(meta["deletionTimestamp"]) - timedelta(seconds=before)
+            new["deletionTimestamp"] = format_time(started + timedelta(seconds=grace))
+            new["deletionGracePeriodSeconds"] = grace
+            left = grace
+        else:
+            left = before or 0
+            if grace_seconds == 0:
+                left = 0
+        if not waits and not left:
+            return Decision(changed, True)
+        return Decision(changed if changed != obj else None, False)
+    if not waits and not grace:
+        return Decision(changed, True)
+    new["deletionTimestamp"] = format_time(now + timedelta(seconds=grace))
+    new["deletionGracePeriodSeconds"] = grace
+    if new.get("generation"):
+        new["generation"] += 1
+    return Decision(changed, False)
+
+
+def _finalizers(
+    meta: dict[str, Any], policy: str, orphan_dependents: bool | None, default_policy: str
+) -> list[str]:
+    kept = [name for name in meta.get("finalizers") or () if name not in (FOREGROUND, ORPHAN)]
+    present = [name for name in meta.get("finalizers") or () if name in (FOREGROUND, ORPHAN)]
+    if orphan_dependents is not None:
+        return [*kept, ORPHAN] if orphan_dependents else kept
+    if policy == "Orphan":
+        return [*kept, ORPHAN]
+    if policy == "Foreground":
+        return [*kept, FOREGROUND]
+    if policy == "Background":
+        return kept
+    if present:
+        return list(meta.get("finalizers") or ())
+    return [*kept, ORPHAN] if default_policy == "Orphan" else kept
+
+
+def check_preconditions(write: Write, obj: Object, uid: str | None, resource_version: str | None) -> None:
+    kind, meta = write.kind, obj["metadata"]
+    if uid is not None and uid != meta["uid"]:
+        raise conflict(
+            "", kind.kind if not kind.group else f"{kind.kind}.{kind.group}", write.name,
+            f"the UID in the precondition ({uid}) does not match the UID in record ({meta['uid']}). "
+            "The object might have been deleted and then recreated",
+        )  # fmt: skip
+    if resource_version is not None and resource_version != meta["resourceVersion"]:
+        raise conflict(
+            "", kind.kind if not kind.group else f"{kind.kind}.{kind.group}", write.name,
+            f"the ResourceVersion in the precondition ({resource_version}) does not match the ResourceVersion in record "
+            f"({meta['resourceVersion']}). The object might have been modified",
+        )  # fmt: skip
+
+
+async def delete(
+    store: ResourceStore, write: Write, *, policy: str = "", orphan_dependents: bool | None = None,
+    grace_seconds: int | None = None, uid: str | None = None, resource_version: str | None = None,
+) -> Outcome:
+    pipeline, strategy = store._pipeline, store.strategy
+    entry = await store.newest(write)
+    admitted = False
+    for _ in range(UPDATE_ATTEMPTS):
+        if entry is None:
+            raise store.not_found(write.kind, write.name)
+        obj = entry.parsed
+        check_preconditions(write, obj, uid, resource_version)
+        if not admitted:
+            await pipeline.admit(write, "DELETE", None, obj)
+            await pipeline.validate_admission(write, "DELETE", None, obj)
+            admitted = True
+        asked = grace_seconds if grace_seconds is None or grace_seconds >= 0 else 1
+        decision = plan_deletion(
+            obj, policy=policy, orphan_dependents=orphan_dependents, grace_seconds=strategy.graceful_seconds(obj, asked),
+            now=datetime.now(UTC), held=store._holds(obj), default_policy=strategy.propagation(write),
+        )  # fmt: skip
+        try:
+            return await _carry_out(store, write, entry, decision)
+        except RevisionMismatch:
+            entry = await store.cacher.get(entry.key)
+    raise conflict(write.kind.group, write.kind.plural, write.name)
+
+
+async def _carry_out(store: ResourceStore, write: Write, entry: Entry, decision: Decision) -> Outcome:
+    marked = decision.marked
+    if marked is not None and store.kind.kind == "Namespace" and not decision.gone:
+        marked.setdefault("status", {})["phase"] = "Terminating"
+    if decision.gone:
+        obj = deep_copy(marked if marked is not None else entry.parsed)
+        if not write.dry_run:
+            _, revision = await store._storage.delete(entry.key, expected_revision=entry.revision)
+            await store.strategy.after_delete(obj)
+            obj = with_revision(obj, revision)
+        return Outcome(store._from_hub(write.kind, obj), deleted=True)
+    if marked is None or marked == entry.parsed:
+        return Outcome(store._from_hub(write.kind, deep_copy(entry.parsed)), changed=False)
+    if write.dry_run:
+        return Outcome(store._from_hub(write.kind, marked))
+    revision = await store._storage.update(entry.key, encode_stored(marked), expected_revision=entry.revision)
+    return Outcome(store._from_hub(write.kind, with_revision(marked, revision)))
+
+

@@ -1,0 +1,121 @@
+"""Writing answers: bytes with the headers that every answer carries.
+
+``Reply`` is what endpoints return: plain data, so that they need no web framework and tests need no server. Streaming
+endpoints (watch, exec) take the request over themselves and return the finished stream instead.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import orjson
+from aiohttp import web
+from multidict import CIMultiDict
+
+from apiserver.server.context import RequestContext
+from apiserver.server.negotiate import JSON, PROTOBUF, YAML, MediaType, status_type
+from machinery.meta.errors import ApiError
+
+TEXT = "text/plain; charset=utf-8"
+GZIP_FROM_BYTES = 128 * 1024
+NOT_FOUND_TEXT = b"404 page not found\n"
+
+
+class PlainNotFound(Exception):
+    """No API here at all: becomes the plain-text 404."""
+
+
+class Reply:
+    """Status, body, type. ``headers`` only for what is special about this answer."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self, body: bytes, content_type: str = JSON, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        self.body = body
+        self.content_type = content_type
+        self.status = status
+        self.headers = headers
+
+
+def text_reply(text: str | bytes, status: int = 200) -> Reply:
+    return Reply(text.encode() if isinstance(text, str) else text, TEXT, status)
+
+
+def plain_not_found() -> Reply:
+    return Reply(NOT_FOUND_TEXT, TEXT, 404)
+
+
+def encode_document(doc: dict[str, Any], media: MediaType, *, pretty: bool = False) -> bytes:
+    """A small document (Status, discovery) in the negotiated type."""
+    if media.type == YAML:
+        return encode_yaml(doc)
+    if media.type == PROTOBUF:
+        from machinery.api import wire  # only clients that ask for it pay for the descriptors
+
+        return wire.encode(doc)
+    return encode_json(doc, pretty=pretty or media.pretty)
+
+
+def encode_json(doc: Any, *, pretty: bool = False) -> bytes:
+    return orjson.dumps(doc, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty
+                        else orjson.OPT_APPEND_NEWLINE)
+
+
+def encode_yaml(doc: Any) -> bytes:
+    import yaml
+
+    return yaml.dump(doc, Dumper=yaml.CSafeDumper, default_flow_style=False, allow_unicode=True, width=10**6).encode()
+
+
+def status_reply(context: RequestContext, error: ApiError) -> Reply:
+    media = MediaType(status_type(context.accept))
+    headers = dict(error.headers)
+    if error.retry_after_seconds and "Retry-After" not in headers:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    body = encode_document(error.status(), media, pretty=wants_pretty(context))
+    return Reply(body, media.type, error.code, headers)
+
+
+def wants_pretty(context: RequestContext) -> bool:
+    """Indented when asked for, or when a person looks with curl, wget or a browser."""
+    value = context.query.get("pretty") if context.request.query_string else None
+    if value is not None:
+        return value not in ("0", "false")
+    agent = context.request.headers.get("User-Agent", "")
+    return agent.startswith(("curl", "Wget", "Mozilla/5.0"))
+
+
+def base_headers(context: RequestContext) -> CIMultiDict[str]:
+    headers: CIMultiDict[str] = CIMultiDict()
+    headers["Audit-Id"] = context.audit_id
+    headers["Cache-Control"] = "no-cache, private"
+    for name, value in context.headers.items():
+        headers[name] = value
+    for text in context.warnings:
+        headers.add("Warning", f'299 - "{quote_warning(text)}"')
+    return headers
+
+
+def quote_warning(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def to_response(context: RequestContext, reply: Reply) -> web.Response:
+    headers = base_headers(context)
+    headers["Content-Type"] = reply.content_type
+    if reply.headers:
+        headers.update(reply.headers)
+    body = reply.body
+    if context.request.method == "HEAD":
+        headers["Content-Length"] = str(len(body))
+        body = b""
+    elif len(body) >= GZIP_FROM_BYTES and "gzip" in context.request.headers.get("Accept-Encoding", ""):
+        compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+        body = compressor.compress(body) + compressor.flush()
+        headers["Content-Encoding"] = "gzip"
+        headers["Vary"] = "Accept-Encoding"
+    return web.Response(status=reply.status, headers=headers, body=body)
