@@ -1,0 +1,1 @@
+"""The CNI configuration of a node: how the runtime wires a pod."""

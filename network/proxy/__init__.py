@@ -1,0 +1,1 @@
+"""Service load balancing: Services and EndpointSlices -> rule set (pure) -> one atomic nftables transaction."""
