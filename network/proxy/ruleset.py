@@ -25,9 +25,10 @@ BASE_CHAINS: dict[str, str] = {
     "nat-prerouting": "type nat hook prerouting priority -100; policy accept;",
     "nat-output": "type nat hook output priority -100; policy accept;",
     "nat-postrouting": "type nat hook postrouting priority 100; policy accept;",
-    "filter-input": "type filter hook input priority -110; policy accept;",
-    "filter-forward": "type filter hook forward priority -110; policy accept;",
-    "filter-output": "type filter hook output priority -110; policy accept;",
+    # After the rewriting (what was rewritten is fine) and before routing: an address that no route leads to must be
+    # refused as well.
+    "filter-prerouting": "type filter hook prerouting priority -90; policy accept;",
+    "filter-output": "type filter hook output priority -90; policy accept;",
 }
 MAPS: dict[str, str] = {
     "service-ips": "type ipv4_addr . inet_proto . inet_service : verdict;",
@@ -87,8 +88,7 @@ def _frame(cluster_cidr: str, pod_cidr: str) -> dict[str, tuple[str, ...]]:
             f"meta mark and {bit} == {bit} meta mark set meta mark xor {bit} masquerade fully-random",
             *(leaving if pod_cidr else ()),
         ),
-        "filter-input": refuse,
-        "filter-forward": refuse,
+        "filter-prerouting": refuse,
         "filter-output": refuse,
         "refuse": ("meta l4proto tcp reject with tcp reset", "reject"),
     }
