@@ -163,7 +163,8 @@ def explain(error: Exception) -> str | None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"navarch: {message}" if not message.startswith("Error from server") else message, file=sys.stderr)
+    own_words = message.startswith(("Error from server", "error: "))  # what kubectl says, as kubectl says it
+    print(message if own_words else f"navarch: {message}", file=sys.stderr)
     return code
 
 

@@ -21,6 +21,7 @@ from cli.local.layout import (
 from cli.local.spec import ClusterSpec
 
 API_SERVER = "apiserver"
+ETCD_CLIENT = "http://127.0.0.1:2379"  # inside the control plane's namespace
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,13 @@ def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> Proces
         "--bind", BRIDGE_ADDRESS,
         "--port", str(API_PORT),
         "--advertise-address", BRIDGE_ADDRESS,
-        "--service-cidr", SERVICE_CIDR,
+        "--service-cluster-ip-range", SERVICE_CIDR,
+        "--server", f"https://127.0.0.1:{spec.port}",
+        "--component-server", layout.inner_server,
         "--store", spec.store,
     ]  # fmt: skip
     if spec.store == "etcd":
-        command += ["--etcd-endpoint", "127.0.0.1:2379"]
+        command += ["--etcd-servers", ETCD_CLIENT]
     return ProcessSpec(
         name=API_SERVER,
         command=tuple(command),
@@ -84,7 +87,7 @@ def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> Proces
 
 
 def _etcd(layout: ClusterLayout) -> ProcessSpec:
-    client, peer = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
+    client, peer = ETCD_CLIENT, "http://127.0.0.1:2380"
     return ProcessSpec(
         name="etcd",
         command=(

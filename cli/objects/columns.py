@@ -1,0 +1,23 @@
+"""Columns as kubectl prints them: as wide as the widest cell, three spaces between, nothing after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+GAP = "   "
+
+
+def format_columns(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> list[str]:
+    cells = [[str(cell) for cell in row] for row in rows]
+    lines = [list(header), *cells] if header is not None else cells
+    if not lines:
+        return []
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    # The last column is padded too, as kubectl does it: a script that compares whole lines sees no difference.
+    return [GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+
+
+def print_columns(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> None:
+    for line in format_columns(header, rows):
+        print(line)
