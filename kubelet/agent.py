@@ -1,0 +1,306 @@
+"""Assembly: every part made once, wired, started in order, ended in reverse.
+
+A restart of the agent restarts no container: it lists what the runtime has, hears from the API what should be, and the
+workers find nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from kubelet.cgroups import PodCgroups
+from kubelet.cri import CriError, Runtime
+from kubelet.eviction import Evictor
+from kubelet.executor import Executor
+from kubelet.images.collector import ImageCollector
+from kubelet.images.importer import ImportFailed, import_archive
+from kubelet.images.pause import PAUSE_REFERENCE, pause_image
+from kubelet.images.puller import ImagePuller
+from kubelet.logs.rotation import LogRotator
+from kubelet.lookup import PodLookup
+from kubelet.node.addresses import find_addresses
+from kubelet.node.certificates import Rotation, ServingCertificate, join
+from kubelet.node.machine import may_lower_oom_score, own_oom_score
+from kubelet.node.reporter import NodeReporter
+from kubelet.node.status import NodeSettings
+from kubelet.observer import Observer
+from kubelet.podspec import Pod
+from kubelet.pods import Pods
+from kubelet.probes import ProbeManager
+from kubelet.runtimeclass import RuntimeClasses
+from kubelet.settings import Options
+from kubelet.source.objects import ObjectReader
+from kubelet.source.static import Mirrors, StaticSource
+from kubelet.starter import ContainerStarter, NodeView, field_path
+from kubelet.status.writer import StatusWriter
+from kubelet.termination_message import read_termination_message
+from kubelet.volumes.manager import VolumeManager
+from kubelet.volumes.tokens import TokenSource
+from kubelet.worker import WorkerContext
+from machinery.cache import Informer
+from machinery.client import Client
+from machinery.runtime.clock import SYSTEM_CLOCK, Clock
+from machinery.runtime.events import EventRecorder
+from machinery.runtime.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+MIRROR_CHECK_SECONDS = 30.0
+RUNTIME_WAIT_SECONDS = 0.2
+
+#: What a colleague beside (the HTTP server) plugs in: it gets the agent and runs until cancelled.
+Extension = Callable[["Agent"], Any]
+
+
+@dataclass(slots=True)
+class Agent:
+    """What extensions may use."""
+
+    options: Options
+    client: Client
+    runtime: Runtime
+    lookup: PodLookup
+    pods: Pods
+    reporter: NodeReporter
+    serving: ServingCertificate
+
+
+async def run(
+    options: Options, *, stop: asyncio.Event | None = None, extensions: tuple[Extension, ...] = (),
+    on_ready: Callable[[Agent], None] = lambda agent: None, clock: Clock = SYSTEM_CLOCK,
+) -> None:  # fmt: skip
+    """Until ``stop`` is set or a part fails. Pods keep running."""
+    stop = stop or asyncio.Event()
+    if options.bootstrap_kubeconfig is not None and not options.kubeconfig.exists():
+        joining = asyncio.create_task(join(options.bootstrap_kubeconfig, options.kubeconfig, options.node_name))
+        await _first(joining, stop)
+        if stop.is_set():
+            return
+    runtime = Runtime(options.runtime_endpoint)
+    async with Client.from_kubeconfig(options.kubeconfig, user_agent="kubelet") as client, Tasks("kubelet") as tasks:
+        try:
+            agent = await _assemble(options, client, runtime, tasks, extensions, clock)
+            on_ready(agent)
+            await _first(asyncio.create_task(tasks.wait()), stop)
+            await agent.pods.stop()
+        finally:
+            await runtime.close()
+
+
+async def _first(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Until the task ends (its error is raised) or ``stop`` is set."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        for pending in (task, stopping):
+            pending.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)
+
+
+async def _assemble(
+    options: Options, client: Client, runtime: Runtime, tasks: Tasks, extensions: tuple[Extension, ...], clock: Clock
+) -> Agent:
+    await _wait_for_runtime(runtime)
+    await ensure_pause_image(runtime, options)
+    hostname = socket.gethostname() if not options.node_name else options.node_name
+    addresses = (options.node_ip,) if options.node_ip else find_addresses(client.config.server)
+    recorder = EventRecorder(client, "kubelet", host=options.node_name)
+    view = NodeView()
+    if not may_lower_oom_score():
+        view.oom_floor = own_oom_score()
+
+    def tell(pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, field: str) -> None:
+        target = pods.current(pod) or pod
+        recorder.event({"apiVersion": "v1", "kind": "Pod", **target}, kind, reason, message, field_path=field)
+
+    node_informer = Informer(client, "v1", "nodes", field_selector=f"metadata.name={options.node_name}")
+    pod_informer = Informer(client, "v1", "pods", field_selector=f"spec.nodeName={options.node_name}")
+    service_informer = Informer(client, "v1", "services", transform=_slim_service)
+    settings = NodeSettings(
+        options.node_name, hostname, addresses, options.port, options.max_pods, options.node_labels,
+        options.register_with_taints, options.provider_id,
+    )  # fmt: skip
+    observer = Observer(runtime, read_termination_message)
+    reporter = NodeReporter(client, runtime, settings, options.root_dir, clock=clock)
+    pods = Pods(pod_informer, observer, lambda: reporter.node, allowed_sysctls=options.allowed_sysctls, clock=clock)
+    reporter._on_node = _node_observer(view, reporter, pods)
+    cgroups = PodCgroups(prefix=options.cgroup_prefix, driver=options.cgroup_driver or await detect_driver(runtime))
+    objects = ObjectReader(client, clock=clock)
+    tokens = TokenSource(client, clock=clock)
+    volumes = VolumeManager(options.root_dir, objects, tokens, clock=clock)
+    puller = ImagePuller(runtime, parallel=1 if options.serialize_image_pulls else 5, clock=clock)
+    starter = ContainerStarter(options, runtime, puller, volumes, objects, service_informer.items, view, tell)
+    executor = Executor(
+        options, runtime, starter, cgroups, view, tell, RuntimeClasses(client).handler_of, clock=clock
+    )
+    writer = StatusWriter(client, pods.current)
+
+    def probe_failed(pod: Pod, container: str, kind: str, output: str) -> None:
+        tell(pod, "Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {output}", field_path(pod, container))
+
+    def wake(uid: str) -> None:
+        worker = pods._workers.get(uid)
+        if worker is not None:
+            worker.wake()
+
+    probes = ProbeManager(runtime, probe_failed, wake, host_address=addresses[0] if addresses else "", clock=clock)
+    pods.context = WorkerContext(
+        client, runtime, observer, executor, probes, volumes, cgroups, writer, view, tell, pods.ended, puller.forget,
+        clock,
+    )  # fmt: skip
+    options.root_dir.mkdir(parents=True, exist_ok=True)
+    options.pod_logs.mkdir(parents=True, exist_ok=True)
+
+    tasks.spawn("events", recorder.run())
+    tasks.spawn("status", writer.run())
+    tasks.spawn("services", service_informer.run())
+    await reporter.register()
+    node_informer.add_handler(on_add=reporter.observe, on_update=lambda old, new: reporter.observe(new))
+    tasks.spawn("node watch", node_informer.run())
+    tasks.spawn("node status", reporter.run_status())
+    tasks.spawn("lease", reporter.run_lease())
+    # Service variables are part of an environment that cannot be changed later: know the services first.
+    await service_informer.wait_synced()
+    tasks.spawn("pod watch", pod_informer.run())
+    tasks.spawn("runtime events", pods.follow_runtime())
+    if options.manifest_dir is not None:
+        _start_static(options, client, pods, reporter, tasks, clock)
+    tasks.spawn("log rotation", LogRotator(
+        runtime, max_bytes=options.log_max_bytes, max_files=options.log_max_files, clock=clock).run())  # fmt: skip
+    tasks.spawn("image collection", ImageCollector(runtime, options.root_dir, {options.pause_image}, clock=clock).run())
+    tasks.spawn("eviction", Evictor(pods, runtime, options.root_dir, clock=clock).run())
+    tasks.spawn("orphans", _collect_orphans(pods, pod_informer, volumes, cgroups), may_end=True)
+    serving = ServingCertificate(
+        client, options.certificates, options.node_name, hostname, addresses, clock=clock
+    )
+    tasks.spawn("serving certificate", serving.run())
+
+    async def reload() -> None:
+        from machinery.client import load_kubeconfig
+
+        await client.reload(load_kubeconfig(options.kubeconfig))
+
+    tasks.spawn("client certificate", Rotation(client, options.kubeconfig, options.node_name, reload, clock).run())
+    lookup = PodLookup(pods, observer, runtime, options.pod_logs)
+    agent = Agent(options, client, runtime, lookup, pods, reporter, serving)
+    for extension in extensions:
+        tasks.spawn(getattr(extension, "__name__", "extension"), extension(agent))
+    return agent
+
+
+def _node_observer(view: NodeView, reporter: NodeReporter, pods: Pods) -> Callable[[dict[str, Any]], None]:
+    def observe(node: dict[str, Any]) -> None:
+        status = node.get("status") or {}
+        internal = [a["address"] for a in status.get("addresses") or () if a["type"] == "InternalIP"]
+        view.host_ips = tuple(internal)
+        view.allocatable = status.get("allocatable") or {}
+        view.memory_capacity = max(reporter.machine.memory_bytes, 1)
+        pods.admit_waiting()
+
+    return observe
+
+
+def _start_static(
+    options: Options, client: Client, pods: Pods, reporter: NodeReporter, tasks: Tasks, clock: Clock
+) -> None:
+    assert options.manifest_dir is not None
+    changed = asyncio.Event()
+
+    def on_add(pod: Pod) -> None:
+        pods.add(pod)
+        changed.set()
+
+    def on_remove(pod: Pod) -> None:
+        pods.remove(pod)
+        changed.set()
+
+    source = StaticSource(options.manifest_dir, options.node_name, on_add=on_add, on_remove=on_remove, clock=clock)
+    mirrors = Mirrors(client, lambda: reporter.node)
+    pods.on_mirror_change = changed.set
+
+    async def keep() -> None:
+        while True:
+            await mirrors.ensure(dict(source.pods), dict(pods.mirrors))
+            changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MIRROR_CHECK_SECONDS):
+                    await changed.wait()
+            await asyncio.sleep(0.1)
+
+    tasks.spawn("static pods", source.run())
+    tasks.spawn("mirror pods", keep())
+
+
+async def _collect_orphans(pods: Pods, informer: Informer, volumes: VolumeManager, cgroups: PodCgroups) -> None:
+    """Once, after everything is known: containers and files of pods that went while no agent ran."""
+    await informer.wait_synced()
+    await asyncio.sleep(0.5)
+    with contextlib.suppress(CriError):
+        await pods.relist()
+    for uid in volumes.known_uids():
+        if pods.by_uid(uid) is None:
+            try:
+                await asyncio.to_thread(volumes.tear_down, uid)
+                cgroups.remove(uid)
+            except OSError as error:
+                log.warning("files of a pod that is gone stay", uid=uid, error=str(error))
+
+
+async def _wait_for_runtime(runtime: Runtime) -> None:
+    said = False
+    while True:
+        try:
+            version = await runtime.version()
+            log.info("container runtime", name=version.runtime_name, version=version.runtime_version)
+            return
+        except CriError as error:
+            if not said:
+                log.info("waiting for the container runtime", endpoint=runtime.endpoint, error=str(error))
+                said = True
+        await asyncio.sleep(RUNTIME_WAIT_SECONDS)
+
+
+async def ensure_pause_image(runtime: Runtime, options: Options) -> None:
+    """The sandbox image from our own bytes. A node with a runtime configured for another one pulls that itself."""
+    if options.pause_image != PAUSE_REFERENCE or await runtime.image_status(options.pause_image) is not None:
+        return
+    try:
+        await import_archive(options.runtime_endpoint, pause_image())
+    except (ImportFailed, OSError, ValueError) as error:
+        log.warning("pause image not imported; sandboxes fail unless the runtime has another", error=str(error))
+
+
+async def detect_driver(runtime: Runtime) -> str:
+    """The runtime's cgroup driver, from its own configuration."""
+    try:
+        info = json.loads((await runtime.status(verbose=True)).info.get("config") or "{}")
+    except (CriError, ValueError):
+        return "cgroupfs"
+    containerd = info.get("containerd") or {}
+    default = (containerd.get("runtimes") or {}).get(containerd.get("defaultRuntimeName") or "runc") or {}
+    return "systemd" if (default.get("options") or {}).get("SystemdCgroup") else "cgroupfs"
+
+
+def _slim_service(service: dict[str, Any]) -> dict[str, Any]:
+    """What service variables need, so that ten thousand services cost little."""
+    meta, spec = service["metadata"], service.get("spec") or {}
+    return {
+        "metadata": {key: meta[key] for key in ("name", "namespace", "resourceVersion") if key in meta},
+        "spec": {"clusterIP": spec.get("clusterIP"), "ports": spec.get("ports")},
+    }
+
+
+def socket_exists(endpoint: str) -> bool:
+    return Path(endpoint.removeprefix("unix://")).is_socket()

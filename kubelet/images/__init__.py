@@ -1,0 +1,1 @@
+"""Images: names, archives, pulls with back-off, garbage collection."""

@@ -1,0 +1,1 @@
+"""Container logs on disk: their names, their format, their rotation."""

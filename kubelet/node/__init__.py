@@ -1,0 +1,1 @@
+"""The node's own object: registration, status, lease, certificates."""
