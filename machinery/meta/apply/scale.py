@@ -47,7 +47,7 @@ def to_parent(
             fields = difference(fields, field)
         if fields:
             owners[key] = Entry(fields, entry.api_version, entry.time)
-    for key, entry in in_scale.items():
+    for key in in_scale:
         if key not in owners or not contains(owners[key].fields, path):
             owners[key] = Entry(field, api_version, None)  # upstream forgets the time here; entries sort by it
     return write_entries(owners)
