@@ -55,21 +55,28 @@ class EtcdStorage(Feed):
         self._end = prefix_end(root).encode()
         self._upkeep = Upkeep(self, time.time, keep_seconds)
         self._watching: asyncio.Task[None] | None = None
-        self._connected = False
+        self._connected = asyncio.Event()  # the stream is open: what is written comes back through it
         self._next_read: asyncio.Task[int] | None = None
 
     async def start(self) -> None:
+        await self._reach()
+        self._watching = asyncio.create_task(self._run_watch(), name="etcd-watch")
+        try:
+            await asyncio.wait_for(self._connected.wait(), START_SECONDS)
+        except TimeoutError:
+            raise StorageUnavailable("etcd answers but does not open a watch") from None
+        self._upkeep.start("etcd")
+
+    async def _reach(self) -> None:
+        """Both may be starting at the same time: be patient for a while."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                await self._restart_hub()
-                break
+                return await self._restart_hub()
             except StorageUnavailable:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
-        self._watching = asyncio.create_task(self._run_watch(), name="etcd-watch")
-        self._upkeep.start("etcd")
 
     async def close(self) -> None:
         await self._upkeep.stop()
@@ -173,7 +180,7 @@ class EtcdStorage(Feed):
         """The revision of a write, once the hub has its event: then this process reads its own writes. When the stream
         is broken the writer is not held up by it."""
         revision: int = response.header.revision
-        if revision > self._hub.revision and self._connected:
+        if revision > self._hub.revision and self._connected.is_set():
             try:
                 await self._hub.wait(revision, OWN_EVENT_SECONDS, nudge=False)
             except FutureRevision:
@@ -192,7 +199,7 @@ class EtcdStorage(Feed):
         while True:
             try:
                 async for response in self._client.watch(self._marker, self._end, self._hub.revision + 1):
-                    self._connected = True
+                    self._connected.set()
                     self._publish(response)
             except Compacted as error:
                 LOG.warning("history was compacted while etcd was out of reach: every watch starts over")
@@ -201,7 +208,7 @@ class EtcdStorage(Feed):
                 LOG.warning("the watch on etcd broke: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
-                self._connected = False
+                self._connected.clear()
 
     async def _start_over(self, error: Compacted) -> None:
         try:

@@ -7,7 +7,7 @@ write is repeated only if it cannot have been sent; otherwise its outcome is unk
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +58,7 @@ class EtcdClient:
         self._chosen = 0
         self._channel: grpc.aio.Channel | None = None
         self._methods: dict[str, Any] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def range(self, request: pb.RangeRequest) -> pb.RangeResponse:
         response: pb.RangeResponse = await self._read("/etcdserverpb.KV/Range", request, request.revision)
@@ -113,6 +114,9 @@ class EtcdClient:
         self._methods.clear()
         if channel is not None:
             await channel.close()
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _read(self, method: str, request: Any, revision: int) -> Any:
         return await self._call(method, request, repeatable=True, revision=revision)
@@ -161,14 +165,15 @@ class EtcdClient:
 
     def _next_endpoint(self, failed: grpc.aio.Channel) -> None:
         """Who else failed on the same channel has already moved on."""
-        if failed is not None and failed is self._channel and len(self.endpoints) > 1:
+        if failed is self._channel and len(self.endpoints) > 1:
             self._chosen = (self._chosen + 1) % len(self.endpoints)
             self._channel = None
             self._methods.clear()
-            # Others may still wait on it: it ends when their calls have.
-            task = asyncio.get_running_loop().create_task(failed.close(self._call_seconds), name="etcd-close")
-            _closing.add(task)
-            task.add_done_callback(_closing.discard)
+            # Others may still wait on the old one: it closes when their calls have ended.
+            closing: Coroutine[Any, Any, None] = failed.close(self._call_seconds)
+            task = asyncio.get_running_loop().create_task(closing, name="etcd-close")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def _translated(self, error: grpc.aio.AioRpcError, revision: int) -> StorageError:
         code, said = error.code(), error.details() or ""
@@ -179,9 +184,6 @@ class EtcdClient:
         if code == grpc.StatusCode.INVALID_ARGUMENT:
             return StorageError(said)
         return StorageUnavailable(f"etcd at {self.endpoints[self._chosen]}: {said} ({code.name})")
-
-
-_closing: set[asyncio.Task[None]] = set()
 
 
 def _was_not_sent(error: grpc.aio.AioRpcError) -> bool:

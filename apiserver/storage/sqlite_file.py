@@ -126,6 +126,7 @@ def _check(connection: sqlite3.Connection, path: Path, meta: dict[str, int]) -> 
     if not meta["clean"] and path.stat().st_size <= CHECK_LIMIT_BYTES:
         (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if said != "ok":
+            said = " ".join(said.replace("***", " ").split())
             raise StorageError(f"{path} is damaged ({said}): restore it from a backup or move it away")
     (newest,) = connection.execute("SELECT ifnull(max(revision), 0) FROM history").fetchone()
     if newest > meta["revision"]:

@@ -215,7 +215,7 @@ async def test_no_gap_and_no_double_under_concurrent_writes(storage: Storage, pr
             await asyncio.sleep(0)
 
     async def read_until(stream: Any) -> list[StoreEvent]:
-        found = []
+        found: list[StoreEvent] = []
         async for event in stream:
             if event.type == "progress":
                 continue

@@ -235,24 +235,27 @@ class Cacher:
         if not undo:
             keys = self._index.keys(predicate, start_key)
             return self._page(keys, self._index.by_key, predicate, limit, revision)
-        then: dict[str, Entry | None] = {change.key: change.before for change in undo}  # oldest change wins
-        merged = self._index.by_key | {key: entry for key, entry in then.items() if entry is not None}
-        gone = {key for key, entry in then.items() if entry is None}
-        keys = sorted(key for key in merged if key >= start_key and key not in gone)
-        return self._page(keys, merged, predicate, limit, revision, narrow=True)
+        folder, by_key = self._index.folder(predicate), self._index.by_key
+        then: dict[str, Entry | None] = {change.key: change.before for change in undo}  # the oldest change wins
+        keys = [key for key in self._index.keys(Predicate(predicate.namespace), start_key) if key not in then]
+        keys += [key for key, entry in then.items() if entry is not None and key >= max(folder, start_key)
+                 and key.startswith(folder)]
+        keys.sort()
+        snapshot = {key: then.get(key) or by_key[key] for key in keys}
+        return self._page(keys, snapshot, predicate, limit, revision)
 
     async def _list_stored(self, revision: int, predicate: Predicate, limit: int, start_key: str) -> CachedList:
-        listed = await self._storage.list(self.prefix, start_key=start_key, revision=revision)
+        folder = self._index.folder(predicate)
+        listed = await self._storage.list(folder, start_key=start_key, revision=revision)
         entries = {item.key: self._entry(item.key, item.value, item.revision) for item in listed.items}
-        return self._page(list(entries), entries, predicate, limit, revision, narrow=True)
+        return self._page(list(entries), entries, predicate, limit, revision)
 
     @staticmethod
     def _page(
         keys: Sequence[str], by_key: dict[str, Entry], predicate: Predicate, limit: int, revision: int,
-        narrow: bool = False,
     ) -> CachedList:
-        """``narrow``: the keys are of all namespaces, so the predicate has to be asked even about the namespace."""
-        if not predicate.selective and not (narrow and predicate.namespace):
+        """``keys`` are those of the predicate's namespace at least."""
+        if not predicate.selective:
             page = keys[:limit] if limit else keys
             remaining = len(keys) - len(page)
             next_key = after(page[-1]) if remaining else ""

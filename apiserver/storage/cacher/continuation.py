@@ -30,6 +30,8 @@ def decode_continue(prefix: str, token: str) -> tuple[str, int]:
     if (said := fields.get("v")) != VERSION:
         raise BadContinue(f"continue key is not valid: server does not recognize this encoded version {said}")
     revision, start = fields.get("rv", 0), fields.get("start", "")
+    if type(revision) is not int or not isinstance(start, str):
+        raise BadContinue("continue key is not valid: json: cannot unmarshal into a continue token")
     if not revision:
         raise BadContinue(f"continue key is not valid: incorrect encoded start resourceVersion (version {VERSION})")
     if not start:

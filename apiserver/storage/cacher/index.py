@@ -56,8 +56,12 @@ class ObjectIndex:
         keys = self._keys
         if not predicate.namespace:
             return keys[bisect_left(keys, start_key) :] if start_key else keys
-        folder = f"{self.prefix}{predicate.namespace}/"
+        folder = self.folder(predicate)
         return keys[bisect_left(keys, max(folder, start_key)) : bisect_left(keys, prefix_end(folder))]
+
+    def folder(self, predicate: Predicate) -> str:
+        """The prefix of all keys that can match."""
+        return f"{self.prefix}{predicate.namespace}/" if predicate.namespace else self.prefix
 
     def _index(self, entry: Entry) -> None:
         for name, values in self._by_field.items():
