@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from apiserver.admission.build import AdmissionOptions, build_chain
 from apiserver.auth.build import (
     AuthOptions,
     build_authenticator,
@@ -28,13 +29,17 @@ from apiserver.discovery.documents import DiscoveryDocuments
 from apiserver.discovery.health import Health
 from apiserver.discovery.openapi import OpenApi
 from apiserver.discovery.paths import Paths
+from apiserver.endpoints.binding import create_binding
 from apiserver.endpoints.bodies import BodyReader
+from apiserver.endpoints.eviction import create_eviction
+from apiserver.endpoints.printers import TablePrinters
 from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
+from apiserver.endpoints.scale import scale
 from apiserver.registry.access import RegistryReader, RegistryWriter
 from apiserver.registry.pipeline import Schemas, WritePipeline
 from apiserver.registry.resources import Resources
-from apiserver.registry.strategies import strategy_table
+from apiserver.registry.strategies import StrategyTable
 from apiserver.registry.tracking import track
 from apiserver.server.api import Api
 from apiserver.server.chain import (
@@ -69,7 +74,9 @@ class Assembly:
         self.pipeline = WritePipeline(
             self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
         )
-        self.resources = Resources(self.kinds, self.storage, self.pipeline, strategy_table())
+        low, _, high = options.service_node_port_range.partition("-")
+        self.strategies = StrategyTable(node_ports=(int(low), int(high)))
+        self.resources = Resources(self.kinds, self.storage, self.pipeline, self.strategies)
         self.reader = RegistryReader(self.resources)
         self.writer = RegistryWriter(self.resources)
         self.auth_options = AuthOptions.from_home(options.home, token_auth_file=options.token_auth_file)
@@ -78,6 +85,7 @@ class Assembly:
         await self.storage.start()
         self.health.store_ok = True
         await self.resources.start()
+        self.strategies.connect(self.reader, self.writer)
         self.health.caches_ok = True
         self._build_edge()
 
@@ -94,13 +102,23 @@ class Assembly:
         options = self.auth_options
         authenticator = build_authenticator(options, self.reader)
         authorization = build_authorization(options, self.reader)
+        plugins = self.options.enable_admission_plugins
+        admission = AdmissionOptions(
+            authorization.authorizer, options.audiences, plugins or ("NodeRestriction",),
+            self.options.disable_admission_plugins,
+        )  # fmt: skip
+        self.pipeline.plugins = (build_chain(admission, self.reader, self.writer),)
         reviews = build_reviews(options, self.reader, authenticator, authorization)
         documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")
         paths = Paths(documents, self.health, OpenApi(self.kinds))
         self._add_key_documents(paths)
-        parts = Parts(self.kinds, self.resources, self.schemas, BodyReader(self.kinds), _printer())
+        parts = Parts(self.kinds, self.resources, self.schemas, BodyReader(self.kinds), TablePrinters())
         api = Api(parts, paths)
         self._add_reviews(api, reviews)
+        api.answer("*", "*", "scale", scale)
+        api.answer("", "bindings", "", create_binding)
+        api.answer("", "pods", "binding", create_binding)
+        api.answer("", "pods", "eviction", create_eviction)
         self.edge = Edge(fold([
             AuthenticationFilter(authenticator, anonymous=options.anonymous),
             ImpersonationFilter(authorization.impersonation),
@@ -149,23 +167,3 @@ def _validator() -> Any:
         return lambda kind, obj, old, subresource: []
     return validate
 
-
-def _printer() -> Any:
-    try:
-        from machinery.api import printers
-    except ImportError:
-        return PlainPrinter()
-    return printers
-
-
-class PlainPrinter:
-    """Name and age, for when a kind has no columns of its own."""
-
-    def columns(self, kind: Any) -> list[dict[str, Any]]:
-        return [
-            {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
-            {"name": "Created At", "type": "date", "format": "", "description": "", "priority": 0},
-        ]  # fmt: skip
-
-    def cells(self, kind: Any, obj: dict[str, Any]) -> list[Any]:
-        return [obj["metadata"]["name"], obj["metadata"]["creationTimestamp"]]

@@ -87,3 +87,36 @@ def check_configuration(request: Request, config: Object) -> None:
         raise bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
+
+
+async def apply_to_scale(request: Request, answer: MediaType, options: WriteOptions, body: bytes) -> Reply:
+    """An apply of a Scale: ownership is that of the parent's replicas, shown and carried back."""
+    from apiserver.endpoints import scale
+    from machinery.api.schema import schema_for_kind
+    from machinery.meta.apply import scale as ownership
+
+    config, doubled = read_configuration(body)
+    report_problems(request.context, doubled, options.strictness, "Scale", "v1")
+    write = request.write(options, options_kind="PatchOptions")
+    schema = schema_for_kind("autoscaling", "v1", "Scale")
+    kind = request.kind
+
+    def transform(parent: Object) -> Object:
+        live = scale.to_scale(parent)
+        stored = parent["metadata"].get("managedFields")
+        live["metadata"]["managedFields"] = ownership.to_scale(stored)
+        wanted, managed, _ = apply_object(
+            live, deep_copy(config), manager=options.field_manager, api_version="autoscaling/v1",
+            schema=schema, time=write.now, force=bool(options.force), subresource="scale",  # type: ignore[arg-type]
+        )  # fmt: skip
+        scale.check(request, wanted, live)
+        changed = scale.with_replicas(parent, (wanted.get("spec") or {}).get("replicas") or 0)
+        changed["metadata"] = dict(parent["metadata"])
+        set_managed_fields(changed, ownership.to_parent(stored, managed, kind.api_version))
+        return changed
+
+    try:
+        outcome = await request.store.update(write, transform, tracked=True, patch=True)
+    finally:
+        request.take_warnings(write)
+    return reply(scale.presenter(request, answer).object(scale.to_scale(outcome.obj)), answer)

@@ -155,7 +155,7 @@ class BodyReader:
         from machinery.api import wire
 
         try:
-            return wire.decode(body)
+            return wire.decode_object(body)
         except ValueError as error:
             raise unrecognized(kind, str(error), body) from None
 

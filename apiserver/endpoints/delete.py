@@ -57,7 +57,7 @@ async def read_delete_options(request: Request) -> DeleteOptions:
         from machinery.api import wire
 
         try:
-            value = wire.decode(body)
+            value = wire.decode_object(body)
         except ValueError as error:
             raise bad_request(str(error)) from None
     else:

@@ -54,6 +54,8 @@ async def list_page(
 ) -> tuple[CachedList, bool]:
     """The page, and whether its continuation is of one snapshot."""
     limit = max(options.limit, 0)
+    if options.resource_version == "0":
+        limit = 0  # any state will do, so it is the cache's, whole
     if options.continue_token:
         return await _continued(cacher, base, predicate, options, limit)
     revision, exact = _wanted(options, limit)

@@ -7,6 +7,7 @@ because who asks for tables or metadata asks again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
@@ -16,6 +17,7 @@ from apiserver.server.negotiate import JSON, MediaType
 from apiserver.server.responses import encode_document, encode_json
 from apiserver.storage.cacher import Entry
 from machinery.api.kinds import Kind
+from machinery.api.printers import Printer, table
 from machinery.meta.errors import ApiError, bad_request
 
 Object = dict[str, Any]
@@ -23,12 +25,10 @@ Object = dict[str, Any]
 INCLUDE = ("None", "Metadata", "Object")
 
 
-class Printer(Protocol):
-    """``machinery.api.printers``: columns of a kind and the cells of an object."""
+class Printers(Protocol):
+    """Who knows how a kind is printed (built-in kinds by table, custom ones by their definition)."""
 
-    def columns(self, kind: Kind) -> list[Object]: ...
-
-    def cells(self, kind: Kind, obj: Object) -> Any: ...
+    def of(self, kind: Kind) -> Printer: ...
 
 
 def include_object(value: str | None) -> str:
@@ -50,11 +50,11 @@ class Presenter:
     """Objects of one served kind in the form that one client asked for."""
 
     def __init__(
-        self, kind: Kind, media: MediaType, printer: Printer, *, include: str = "Metadata", pretty: bool = False
+        self, kind: Kind, media: MediaType, printers: Printers, *, include: str = "Metadata", pretty: bool = False
     ) -> None:
         self.kind = kind
         self.media = media
-        self._printer = printer
+        self._printers = printers
         self._include = include
         self._pretty = pretty
 
@@ -130,6 +130,11 @@ class Presenter:
 
     def _metadata_list(self, codec: ObjectCodec, entries: Sequence[Entry], meta: Object) -> bytes:
         version = self.media.version
+        if not entries:
+            return self._encode({
+                "kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{version}", "metadata": meta,
+                "items": None,
+            })  # fmt: skip
         if self.media.type == JSON and not self._pretty and version == "v1":
             head = orjson.dumps(
                 {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{version}", "metadata": meta}
@@ -149,25 +154,11 @@ class Presenter:
     # -- tables
 
     def table(self, objs: Sequence[Object], revision: str, *, columns: bool = True) -> Object:
-        return {
-            "kind": "Table", "apiVersion": f"meta.k8s.io/{self.media.version}",
-            "metadata": {"resourceVersion": revision} if revision else {},
-            "columnDefinitions": self._printer.columns(self.kind) if columns else None,
-            "rows": [self._row(obj) for obj in objs],
-        }  # fmt: skip
-
-    def _row(self, obj: Object) -> Object:
-        printed = self._printer.cells(self.kind, obj)
-        row: Object = dict(printed) if isinstance(printed, dict) else {"cells": list(printed)}
-        row["object"] = self._row_object(obj)
-        return row
-
-    def _row_object(self, obj: Object) -> Object | None:
-        if self._include == "None":
-            return None
-        if self._include == "Object":
-            return ordered(obj)
-        return partial_metadata(obj, self.media.version)
+        return table(
+            self.kind, [ordered(obj) for obj in objs], datetime.now(UTC), include_object=self._include,
+            metadata={"resourceVersion": revision} if revision else {}, printer=self._printers.of(self.kind),
+            with_columns=columns, api_version=self.media.api_version,
+        )  # fmt: skip
 
     # -- watch events
 

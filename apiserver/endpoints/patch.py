@@ -104,6 +104,20 @@ def decode_patched(
     return obj
 
 
+def decode_scale(
+    request: Request, patched: Any, schema: SchemaNode | None, strictness: str, media: str, body: bytes
+) -> Object:
+    """A patched Scale."""
+    if not isinstance(patched, dict):
+        raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request", {})
+    problems: list[str] = []
+    if schema is not None:
+        problems = strict_problems(decode_patch_object(patched, schema, body, "Scale", "v1"))
+    report_patch_problems(request, problems, strictness)
+    patched.setdefault("metadata", {})
+    return {**patched, "kind": "Scale", "apiVersion": "autoscaling/v1"}
+
+
 def decode_patch_object(patched: Object, schema: SchemaNode, body: bytes, kind: str, version: str) -> list[str]:
     try:
         return decode_object(patched, schema, body, "", kind, version)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from apiserver.auth.interface import User
 from apiserver.endpoints.bodies import BodyReader
-from apiserver.endpoints.output import Presenter, Printer, include_object
+from apiserver.endpoints.output import Presenter, Printers, include_object
 from apiserver.endpoints.options import WriteOptions
 from apiserver.registry.pipeline import Schemas
 from apiserver.registry.resources import Resources
@@ -31,7 +31,7 @@ class Parts:
     resources: Resources
     schemas: Schemas
     bodies: BodyReader
-    printer: Printer
+    printers: Printers
 
 
 class Request:
@@ -71,7 +71,7 @@ class Request:
         if media.transform == "Table" and self.context.request.query_string:
             include = include_object(self.context.query.get("includeObject"))
         return Presenter(
-            kind or self.kind, media, self.parts.printer, include=include, pretty=wants_pretty(self.context)
+            kind or self.kind, media, self.parts.printers, include=include, pretty=wants_pretty(self.context)
         )
 
     def write(self, options: WriteOptions | None = None, *, options_kind: str = "") -> Write:

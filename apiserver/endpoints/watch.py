@@ -167,7 +167,7 @@ class EventEncoder:
         if self._protobuf:
             from machinery.api import wire
 
-            return wire.encode_event(doc)
+            return wire.encode_watch_frame(doc["type"], wire.encode_object(doc["object"]))
         return encode_json(doc)
 
 

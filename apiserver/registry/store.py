@@ -1,9 +1,9 @@
 """The one generic store: every write of every kind goes through ``create``, ``update`` or ``delete`` here.
 
-Order of a write: defaults → managed fields → mutating admission → defaults again → strategy.prepare → schema and
-semantic validation → validating admission → store. Managed fields come before admission because they tell what the
-client wanted; prepare comes after it because a plugin may fill what a strategy then has to judge, and must not bring
-back what the strategy takes away (status on create).
+Order of a write: defaults → managed fields → mutating admission → allocation → strategy.prepare → defaults again →
+schema and semantic validation → validating admission → store. Managed fields come before admission because they tell
+what the client wanted; prepare comes after it because a plugin may fill what a strategy then has to judge, and must not
+bring back what the strategy takes away (status on create).
 
 Everything before the store is pure but for admission, so a lost race is simply run again from the newest state.
 """
@@ -132,31 +132,36 @@ class ResourceStore:
     async def _create_once(self, write: Write, obj: Object) -> Outcome:
         pipeline, strategy = self._pipeline, self.strategy
         name = write.name = obj["metadata"].get("name") or ""
-        # A create through an update (PUT, apply) sent a resourceVersion to compare with; a create has nothing to.
         await pipeline.admit(write, "CREATE", obj, None)
-        pipeline.default(self.kind, obj)
+        if objectmeta.dedup_owner_references(obj):
+            write.warn(_DUPLICATE_OWNERS)
         objectmeta.prepare_create(obj, write.now)
-        strategy.prepare_create(write, obj)
-        causes = self._causes(write, obj, None)
-        if causes:
-            raise invalid(self.kind.group, self.kind.kind, name, causes)
-        if obj["metadata"].get("resourceVersion") not in (None, "", "0") and obj["metadata"]["resourceVersion"].isdigit():
-            raise ApiError(500, "", "resourceVersion should not be set on objects to be created", None)
-        obj["metadata"].pop("resourceVersion", None)
-        await pipeline.validate_admission(write, "CREATE", obj, None)
-        key = self.key(write.namespace, name)
         taken = await strategy.begin_write(write, obj, None)
         stored = False
         try:
+            strategy.prepare_create(write, obj)
+            pipeline.default(self.kind, obj)
+            causes = self._causes(write, obj, None)
+            if causes:
+                raise invalid(self.kind.group, self.kind.kind, name, causes)
+            self._check_no_revision(obj)
+            await pipeline.validate_admission(write, "CREATE", obj, None)
+            key = self.key(write.namespace, name)
             if write.dry_run:
                 if self.cacher.get_cached(key) is not None:
                     raise KeyExists(key)
                 return Outcome(self._from_hub(write.kind, obj), created=True)
-            revision = await self._storage.create(key, encode_stored(obj), ttl_seconds=self.strategy.ttl_seconds)
+            revision = await self._storage.create(key, encode_stored(obj), ttl_seconds=strategy.ttl_seconds)
             stored = True
         finally:
             await strategy.end_write(write, taken, stored=stored)
         return Outcome(self._from_hub(write.kind, with_revision(obj, revision)), created=True)
+
+    @staticmethod
+    def _check_no_revision(obj: Object) -> None:
+        sent = obj["metadata"].pop("resourceVersion", None)
+        if sent and sent != "0" and sent.isdigit():
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created", None)
 
     # -- update ----------------------------------------------------------------------------------------------------
 
@@ -217,38 +222,39 @@ class ResourceStore:
                 f"UID in object meta: {old_hub['metadata']['uid']}",
             )  # fmt: skip
         await pipeline.admit(write, "UPDATE", obj, old_hub)
-        pipeline.default(self.kind, obj)
         objectmeta.prepare_update(obj, old_hub)
-        if write.subresource:
-            strategy.prepare_subresource_update(write, obj, old_hub)
-        else:
-            strategy.prepare_update(write, obj, old_hub)
-        causes = objectmeta.update_causes(obj, old_hub) + self._causes(write, obj, old_hub)
-        if causes:
-            raise invalid(self.kind.group, self.kind.kind, write.name, causes)
-        await pipeline.validate_admission(write, "UPDATE", obj, old_hub)
-        obj["metadata"]["resourceVersion"] = str(entry.revision)
-        if obj == old_hub:
-            return Outcome(self._from_hub(kind, obj), changed=False)
-        return await self._store_update(write, entry, obj, old_hub)
+        taken = await strategy.begin_write(write, obj, old_hub)
+        stored = False
+        try:
+            if write.subresource:
+                strategy.prepare_subresource_update(write, obj, old_hub)
+            else:
+                strategy.prepare_update(write, obj, old_hub)
+            pipeline.default(self.kind, obj)
+            causes = objectmeta.update_causes(obj, old_hub) + self._causes(write, obj, old_hub)
+            if causes:
+                raise invalid(self.kind.group, self.kind.kind, write.name, causes)
+            await pipeline.validate_admission(write, "UPDATE", obj, old_hub)
+            obj["metadata"]["resourceVersion"] = str(entry.revision)
+            if obj == old_hub:
+                return Outcome(self._from_hub(kind, obj), changed=False)
+            if write.dry_run:
+                return Outcome(self._from_hub(kind, obj))
+            outcome = await self._store_update(write, entry, obj)
+            stored = not outcome.deleted
+            return outcome
+        finally:
+            await strategy.end_write(write, taken, stored=stored)
 
-    async def _store_update(self, write: Write, entry: Entry, obj: Object, old: Object) -> Outcome:
+    async def _store_update(self, write: Write, entry: Entry, obj: Object) -> Outcome:
         strategy = self.strategy
-        if write.dry_run:
-            return Outcome(self._from_hub(write.kind, obj))
         if self._is_finished(obj):
             _, revision = await self._storage.delete(entry.key, expected_revision=entry.revision)
             await strategy.after_delete(obj)
             return Outcome(self._from_hub(write.kind, with_revision(obj, revision)), deleted=True)
-        taken = await strategy.begin_write(write, obj, old)
-        stored = False
-        try:
-            revision = await self._storage.update(
-                entry.key, encode_stored(obj), expected_revision=entry.revision, ttl_seconds=strategy.ttl_seconds
-            )
-            stored = True
-        finally:
-            await strategy.end_write(write, taken, stored=stored)
+        revision = await self._storage.update(
+            entry.key, encode_stored(obj), expected_revision=entry.revision, ttl_seconds=strategy.ttl_seconds
+        )
         return Outcome(self._from_hub(write.kind, with_revision(obj, revision)))
 
     def _check_revision(self, write: Write, obj: Object, entry: Entry) -> None:

@@ -30,6 +30,8 @@ class Write:
     manager: str = ""
     #: The stamp of this write, RFC 3339.
     now: str = ""
+    #: The server's own step of a request that was already admitted: no admission, no validation of the change.
+    bypass: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     audit: dict[str, str] = field(default_factory=dict)

@@ -55,7 +55,7 @@ def encode_document(doc: dict[str, Any], media: MediaType, *, pretty: bool = Fal
     if media.type == PROTOBUF:
         from machinery.api import wire  # only clients that ask for it pay for the descriptors
 
-        return wire.encode(doc)
+        return wire.encode_object(doc)
     return encode_json(doc, pretty=pretty or media.pretty)
 
 

@@ -1,5 +1,5 @@
-"""The strategy of each kind. One small file a group of kinds; ``for_kind`` finds it."""
+"""The strategy of each kind. One small file a group of kinds; ``StrategyTable`` finds it."""
 
-from apiserver.registry.strategies.table import strategy_table
+from apiserver.registry.strategies.table import StrategyTable
 
-__all__ = ["strategy_table"]
+__all__ = ["StrategyTable"]

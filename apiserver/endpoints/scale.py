@@ -1,0 +1,146 @@
+"""``/scale``: the number of replicas of any workload as one small object, autoscaling/v1 Scale.
+
+Reading and writing are pure functions of the parent (``to_scale``, ``with_replicas``); a write is an update of the
+parent, so that generation, conflicts and watches are those of the parent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiserver.endpoints.options import bad_resource_version, parse_uint, read_write_options
+from apiserver.endpoints.output import Presenter
+from apiserver.endpoints.patch import APPLY, decode_scale, make_change, patch_type
+from apiserver.endpoints.request import Request, reply
+from apiserver.endpoints.bodies import read_body
+from apiserver.registry import objectmeta
+from apiserver.server.negotiate import MediaType
+from apiserver.server.responses import Reply
+from apiserver.server.router import no_such_method
+from machinery.api.kinds import Kind
+from machinery.api.schema import schema_for_kind
+from machinery.meta.errors import bad_request, conflict, invalid
+from machinery.meta.objects import Object, deep_copy
+from machinery.meta.selectors import label_selector_from_dict, label_selector_from_map
+
+SCALE = Kind("autoscaling", "v1", "Scale", "scale", "scale", True, verbs=("get", "patch", "update"))
+
+
+async def scale(request: Request) -> Reply:
+    media = request.negotiate()
+    match request.route.verb:
+        case "get":
+            return await _get(request, media)
+        case "update":
+            return await _update(request, media)
+        case "patch":
+            return await _patch(request, media)
+    raise no_such_method()
+
+
+def presenter(request: Request, media: MediaType) -> Presenter:
+    return request.presenter(media, SCALE)
+
+
+async def _get(request: Request, media: MediaType) -> Reply:
+    store, route = request.store, request.route
+    asked = request.context.query.get("resourceVersion", "")
+    if asked and parse_uint(asked) is None:
+        raise bad_resource_version(asked)
+    entry = await store.cacher.get(store.key(route.namespace, route.name), revision=int(asked) if asked else None)
+    if entry is None:
+        raise store.not_found(route.kind, route.name)
+    return reply(presenter(request, media).object(to_scale(entry.parsed)), media)
+
+
+async def _update(request: Request, media: MediaType) -> Reply:
+    context = request.context
+    options = read_write_options(context.query, "UpdateOptions")
+    wanted = await request.parts.bodies.read_object(
+        context, "autoscaling", "v1", "Scale", schema_for_kind("autoscaling", "v1", "Scale"),
+        strictness=options.strictness,
+    )  # fmt: skip
+    objectmeta.check_name(wanted, request.route.name)
+    objectmeta.check_namespace(wanted, request.route.namespace, namespaced=True)
+    return await _write(request, media, lambda live: wanted, options, "UpdateOptions")
+
+
+async def _patch(request: Request, media: MediaType) -> Reply:
+    kind = patch_type(request)
+    options = read_write_options(request.context.query, "PatchOptions", apply=kind == APPLY)
+    body = await read_body(request.context)
+    schema = schema_for_kind("autoscaling", "v1", "Scale")
+    if kind == APPLY:
+        from apiserver.endpoints.apply import apply_to_scale
+
+        return await apply_to_scale(request, media, options, body)
+    change = make_change(kind, body, schema)
+    return await _write(
+        request, media, lambda live: decode_scale(request, change(live), schema, options.strictness, kind, body),
+        options, "PatchOptions", patch=True,
+    )  # fmt: skip
+
+
+async def _write(
+    request: Request, media: MediaType, wanted: Any, options: Any, options_kind: str, *, patch: bool = False
+) -> Reply:
+    write = request.write(options, options_kind=options_kind)
+
+    def transform(parent: Object) -> Object:
+        before = to_scale(parent)
+        new = wanted(deep_copy(before))
+        check(request, new, before)
+        return with_replicas(parent, (new.get("spec") or {}).get("replicas") or 0)
+
+    try:
+        outcome = await request.store.update(write, transform, patch=True)
+    finally:
+        request.take_warnings(write)
+    return reply(presenter(request, media).object(to_scale(outcome.obj)), media)
+
+
+def check(request: Request, new: Object, before: Object) -> None:
+    kind, name = request.kind, request.route.name
+    sent = new["metadata"].get("resourceVersion") or ""
+    if sent not in ("", "0") and sent != before["metadata"]["resourceVersion"]:
+        raise conflict(kind.group, kind.plural, name)
+    uid = new["metadata"].get("uid")
+    if uid and uid != before["metadata"]["uid"]:
+        raise conflict(kind.group, kind.plural, name,
+                       f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['metadata']['uid']}")
+    replicas = (new.get("spec") or {}).get("replicas") or 0
+    if not isinstance(replicas, int):
+        raise bad_request("spec.replicas must be an integer")
+    if replicas < 0:
+        raise invalid("autoscaling", "Scale", name, [{
+            "reason": "FieldValueInvalid", "field": "spec.replicas",
+            "message": f"Invalid value: {replicas}: must be greater than or equal to 0",
+        }])  # fmt: skip
+
+
+def to_scale(parent: Object) -> Object:
+    meta = parent["metadata"]
+    spec, status = parent.get("spec") or {}, parent.get("status") or {}
+    shown = {name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+             if meta.get(name)}  # fmt: skip
+    scale_spec = {"replicas": spec["replicas"]} if spec.get("replicas") else {}
+    scale_status: Object = {"replicas": status.get("replicas") or 0}
+    selector = selector_text(parent)
+    if selector:
+        scale_status["selector"] = selector
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": shown, "spec": scale_spec,
+            "status": scale_status}  # fmt: skip
+
+
+def selector_text(parent: Object) -> str:
+    selector = (parent.get("spec") or {}).get("selector")
+    if selector is None:
+        return ""
+    if parent["kind"] == "ReplicationController":
+        return str(label_selector_from_map(selector))
+    return str(label_selector_from_dict(selector))
+
+
+def with_replicas(parent: Object, replicas: int) -> Object:
+    spec = {**(parent.get("spec") or {}), "replicas": replicas}
+    return {**parent, "spec": spec}
