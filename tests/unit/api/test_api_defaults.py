@@ -110,15 +110,17 @@ def test_every_recorded_answer_has_the_shape(file: str) -> None:
 def test_zero_values_vanish_and_pointers_stay() -> None:
     kind = KINDS.resolve("pod")
     assert kind is not None
-    pod = {"spec": {"hostNetwork": False, "hostUsers": False, "nodeName": "", "volumes": [], "containers": [{
-        "name": "c", "image": "x:1", "args": [], "stdin": False, "securityContext": {"privileged": False}}]}}  # fmt: skip
-    apply_defaults(kind, pod)
-    spec = pod["spec"]
+    container: dict[str, Any] = {
+        "name": "c", "image": "x:1", "args": [], "stdin": False, "securityContext": {"privileged": False},
+    }  # fmt: skip
+    spec: dict[str, Any] = {
+        "hostNetwork": False, "hostUsers": False, "nodeName": "", "volumes": [], "containers": [container],
+    }  # fmt: skip
+    apply_defaults(kind, {"spec": spec})
     assert "hostNetwork" not in spec
     assert "nodeName" not in spec
     assert "volumes" not in spec
     assert spec["hostUsers"] is False
-    container = spec["containers"][0]  # type: ignore[index]
     assert container["securityContext"] == {"privileged": False}
     assert container["resources"] == {}
     assert "args" not in container
