@@ -1,7 +1,7 @@
 """exec and attach: a WebSocket of Kubernetes' channel protocols on one side, SPDY streams to the runtime on the other.
 
-Channels: 0 stdin, 1 stdout, 2 stderr, 3 error (a Status), 4 resize; in v5 a frame (255, n) closes channel n. SPDY clients
-are piped through unchanged, for the runtime speaks that itself.
+Channels: 0 stdin, 1 stdout, 2 stderr, 3 error (a Status), 4 resize; in v5 a frame (255, n) closes channel n. SPDY
+clients are piped through unchanged, for the runtime speaks that itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import orjson
@@ -107,7 +108,7 @@ class _Session:
         ]
         verdict = asyncio.ensure_future(_read_all(error))
         try:
-            finished = asyncio.gather(*outgoing, verdict)
+            finished = asyncio.ensure_future(_all(*outgoing, verdict))
             # A client that leaves ends the session; a container that ends does, too, after its last output.
             await asyncio.wait({incoming, finished}, return_when=asyncio.FIRST_COMPLETED)
             if finished.done():
@@ -163,6 +164,10 @@ class _Session:
             "details": {"causes": [{"message": message}]},
         }  # fmt: skip
         await self._send_error(orjson.dumps(doc))
+
+
+async def _all(*tasks: asyncio.Future[Any]) -> None:
+    await asyncio.gather(*tasks)
 
 
 async def _read_all(stream: Stream) -> bytes:
