@@ -23,7 +23,8 @@ class Watcher:
     """Async iterator over events; :meth:`take` gives all that wait at once, so that one write carries them."""
 
     __slots__ = (
-        "_detach", "_floor", "_limit", "_queue", "_selective", "_waiter", "bookmarks", "ended", "predicate", "revision",
+        "_detach", "_floor", "_limit", "_queue", "_selective", "_usual_limit", "_waiter", "bookmarks", "ended",
+        "predicate", "revision",
     )
 
     def __init__(
@@ -37,7 +38,8 @@ class Watcher:
         self.ended: Ended = ""
         self._selective = predicate.selective or bool(predicate.namespace)
         self._queue: deque[WatchEvent] = deque(initial)
-        self._limit = limit + len(self._queue)  # the initial events are not the reader's fault
+        self._limit = limit + len(self._queue)  # until the first are read: they are not the reader's fault
+        self._usual_limit = limit
         self._detach = detach
         self._waiter: asyncio.Future[None] | None = None
 
@@ -69,24 +71,26 @@ class Watcher:
 
     async def take(self) -> list[WatchEvent]:
         """All waiting events, at least one; an empty list means the watch has ended (:attr:`ended` says why)."""
-        while not self._queue and not self.ended:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+        await self._wait()
         events = list(self._queue)
         self._queue.clear()
-        self._limit = min(self._limit, QUEUE_EVENTS) if self._limit > QUEUE_EVENTS else self._limit
+        self._limit = self._usual_limit
         return events
 
     def __aiter__(self) -> Watcher:
         return self
 
     async def __anext__(self) -> WatchEvent:
+        await self._wait()
+        if not self._queue:
+            raise StopAsyncIteration
+        self._limit = max(self._usual_limit, len(self._queue))
+        return self._queue.popleft()
+
+    async def _wait(self) -> None:
         while not self._queue and not self.ended:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        if not self._queue:
-            raise StopAsyncIteration
-        return self._queue.popleft()
 
     def close(self) -> None:
         self.end("closed")
