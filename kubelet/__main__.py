@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 from kubelet.agent import run
+from kubelet.server.extension import serve
 from kubelet.settings import DEFAULT_PORT, Options
 from machinery.runtime import logging
 from machinery.runtime.process import run_until_signal
@@ -71,10 +72,10 @@ def parse_taints(text: str) -> tuple[dict[str, str], ...]:
 def main() -> None:
     options = parse_arguments()
 
-    async def serve(stop: asyncio.Event) -> None:
-        await run(options, stop=stop)
+    async def agent(stop: asyncio.Event) -> None:
+        await run(options, stop=stop, extensions=(serve,))
 
-    run_until_signal(serve)
+    run_until_signal(agent)
 
 
 if __name__ == "__main__":
