@@ -16,6 +16,7 @@ from cli.objects.printing import format_objects
 from cli.objects.session import Session, Where, run_session
 from machinery.meta.errors import ApiError
 
+VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
 CONFLICT_ADVICE = """\
 Please review the fields above--they currently have other managers. Here
 are the ways you can resolve this warning:
@@ -47,7 +48,7 @@ def apply(
     """Make objects as files say: `apply -f web.yaml`, `apply -f folder/ --server-side`."""
     if not filename:
         raise CommandError("error: must specify one of -f and -k")
-    validation = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}.get(validate)
+    validation = VALIDATION.get(validate)
     if validation is None or dry_run not in ("none", "server", "client"):
         raise CommandError("error: --validate is strict, warn or ignore; --dry-run is none, server or client")
     objects = read_manifests(filename, recursive=recursive)

@@ -31,6 +31,10 @@ from cli.objects.targets import parse_targets
 from machinery.meta.errors import ApiError, is_not_found
 
 POLL_SECONDS = 0.1
+FORCE_WARNING = (
+    "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+    "The resource may continue to run on the cluster indefinitely."
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ async def _chosen(
                 continue
             if not everything and not any(selection.values()):
                 raise CommandError("error: resource(s) were provided, but no name was specified")
-            found = await session.client.list(resource.gv, resource.plural, namespace=namespace, **selection)
+            found = await session.client.list(resource.gv, resource.plural, namespace=namespace, **selection)  # type: ignore[arg-type]
             victims += [
                 Victim(resource, item["metadata"]["name"], item["metadata"].get("namespace")) for item in found["items"]
             ]
@@ -131,8 +135,7 @@ async def _delete_all(session: Session, victims: Sequence[Victim], options: Opti
     code = 0
     waiting: list[tuple[Victim, str]] = []
     if options.force:
-        print("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
-              "The resource may continue to run on the cluster indefinitely.", file=sys.stderr)  # fmt: skip
+        print(FORCE_WARNING, file=sys.stderr)
     for victim in victims:
         try:
             answer = await session.client.delete(
@@ -169,7 +172,8 @@ async def _wait(session: Session, waiting: Sequence[tuple[Victim, str]], timeout
     for victim, uid in waiting:
         while await _is_there(session, victim, uid):
             if deadline is not None and time.monotonic() >= deadline:
-                raise CommandError(f"error: timed out waiting for the condition on {victim.resource.plural}/{victim.name}")
+                name = f"{victim.resource.plural}/{victim.name}"
+                raise CommandError(f"error: timed out waiting for the condition on {name}")
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -17,8 +17,6 @@ CNI_BINARIES = "/usr/lib/cni"
 DISABLED_PLUGINS = (
     "io.containerd.internal.v1.opt",
     "io.containerd.internal.v1.restart",
-    "io.containerd.monitor.v1.cgroups",
-    "io.containerd.runtime.v1.linux",
     "io.containerd.snapshotter.v1.aufs",
     "io.containerd.snapshotter.v1.btrfs",
     "io.containerd.snapshotter.v1.devmapper",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cli.local.layout import (
     API_PORT,
@@ -141,7 +140,7 @@ def _containerd(node: NodeLayout) -> ProcessSpec:
 def _agent(layout: ClusterLayout, node: NodeLayout, python: str) -> ProcessSpec:
     return ProcessSpec(
         name=f"agent@{node.name}",
-        command=agent_command(node, layout.ca_certificate, python),
+        command=agent_command(node, python),
         log=str(node.log / "agent.log"),
         netns=str(node.netns_path),
         node=node.name,
@@ -149,17 +148,17 @@ def _agent(layout: ClusterLayout, node: NodeLayout, python: str) -> ProcessSpec:
     )
 
 
-def agent_command(node: NodeLayout, ca_certificate: Path, python: str) -> tuple[str, ...]:
+def agent_command(node: NodeLayout, python: str) -> tuple[str, ...]:
     return (
-        python, "-m", "cli.node.agent",
+        python, "-m", "cli.node",
         "--kubeconfig", str(node.kubeconfig),
         "--node-name", node.name,
         "--node-ip", node.address,
         "--runtime-endpoint", str(node.containerd_socket),
         "--root-dir", str(node.kubelet),
-        "--log-dir", str(node.log),
-        "--cgroup-root", node.cgroup,
-        "--client-ca-file", str(ca_certificate),
+        "--pod-log-dir", str(node.log / "pods"),
+        "--container-log-dir", str(node.log / "containers"),
+        "--cgroup-prefix", node.cgroup,
         "--cni-conf-dir", str(node.cni_configuration),
         "--cni-data-dir", str(node.cni_data),
         "--cluster-cidr", POD_CIDR,

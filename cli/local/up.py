@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cli.bootstrap import ensure_bootstrap
 from cli.errors import CommandError
 from cli.local.control import cluster_lock, ensure_supervisor, is_running, process_states
 from cli.local.down import take_down
@@ -100,6 +101,7 @@ def _wait(layout: ClusterLayout, spec: ClusterSpec, progress: Progress, timeout_
             client.wait_ready(deadline, lambda: _check_alive(layout))
         except Unreachable as error:
             raise CommandError(f"{error}; {layout.log}/apiserver.log says why") from error
+        ensure_bootstrap(client)
         progress.done("control plane ready")
         wait_for_nodes(layout, spec, client, progress, deadline)
     finally:

@@ -71,8 +71,8 @@ def _stateful_set(obj: dict[str, Any]) -> RolloutState:
     updated = status.get("updatedReplicas", 0)
     if partition:
         if updated < wanted - partition:
-            return RolloutState(f"Waiting for partitioned roll out to finish: {updated} out of {wanted - partition} new "
-                                f"pods have been updated...")  # fmt: skip
+            done = f"{updated} out of {wanted - partition} new pods have been updated..."
+            return RolloutState(f"Waiting for partitioned roll out to finish: {done}")
         return RolloutState(f"partitioned roll out complete: {updated} new pods have been updated...", complete=True)
     if status.get("updateRevision") != status.get("currentRevision"):
         return RolloutState(f"waiting for statefulset rolling update to complete {updated} pods at revision "

@@ -1,0 +1,90 @@
+"""What every cluster holds from its first second beside what the API server itself makes: rights of the node agents
+and the name of cluster DNS. Applied, and so repaired, at every start; server-side, so that additions of others stay.
+
+The node agent is kubelet, service proxy and DNS in one process with one identity. The kubelet's part comes from the
+Node authorizer; the rest is granted here to the group of all nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from typing import Any
+
+from cli.local.quickclient import QuickClient
+
+RBAC = "rbac.authorization.k8s.io"
+MANAGER = "navarch-bootstrap"
+CONTROLLERS_USER = "system:kube-controller-manager"
+DNS_ADDRESS = "10.96.0.10"
+
+Object = dict[str, Any]
+
+_PATHS = {
+    "ClusterRole": f"/apis/{RBAC}/v1/clusterroles",
+    "ClusterRoleBinding": f"/apis/{RBAC}/v1/clusterrolebindings",
+    "Service": "/api/v1/namespaces/kube-system/services",
+}
+
+
+def bootstrap_objects() -> list[Object]:
+    return [
+        {
+            "apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": "navarch:node-network"},
+            "rules": [
+                {"apiGroups": [""], "resources": ["services", "endpoints", "namespaces", "nodes"], "verbs": _READ},
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
+            ],
+        },
+        _binding("navarch:node-network", "navarch:node-network", "system:nodes"),
+        _binding("navarch:node-renewal", f"{_CSR}:selfnodeclient", "system:nodes"),
+        {
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "name": "kube-dns", "namespace": "kube-system",
+                "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true",
+                           "kubernetes.io/name": "CoreDNS"},
+            },
+            # No selector: every node answers on this address itself. The object keeps others from taking it.
+            "spec": {
+                "clusterIP": DNS_ADDRESS,
+                "ports": [
+                    {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+                    {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+                ],
+            },
+        },
+    ]  # fmt: skip
+
+
+_READ = ["get", "list", "watch"]
+_CSR = "system:certificates.k8s.io:certificatesigningrequests"
+
+
+def _binding(name: str, role: str, subject: str, kind: str = "Group") -> Object:
+    return {
+        "apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": RBAC, "kind": kind, "name": subject}],
+    }  # fmt: skip
+
+
+def controller_bindings(cluster_roles: Iterable[str], present: Container[str]) -> list[Object]:
+    """Upstream gives every controller an account of its own; ours are one process with one certificate, which
+    therefore holds the roles of all of them, and nothing beyond."""
+    return [
+        _binding(name, role, CONTROLLERS_USER, kind="User")
+        for role in cluster_roles
+        if role.startswith("system:controller:") and (name := f"navarch:{role.removeprefix('system:')}") not in present
+    ]
+
+
+def ensure_bootstrap(client: QuickClient) -> None:
+    roles = _names(client, _PATHS["ClusterRole"])
+    present = set(_names(client, _PATHS["ClusterRoleBinding"]))
+    for obj in [*bootstrap_objects(), *controller_bindings(roles, present)]:
+        path = f"{_PATHS[obj['kind']]}/{obj['metadata']['name']}?fieldManager={MANAGER}&force=true"
+        client.request("PATCH", path, obj, content_type="application/apply-patch+yaml")
+
+
+def _names(client: QuickClient, path: str) -> list[str]:
+    return [item["metadata"]["name"] for item in client.get(path)["items"]]
