@@ -41,6 +41,7 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._serial = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0  # kept here: uvloop returns a handle without when() for a time that has come
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._shut = False
 
@@ -131,12 +132,13 @@ class WorkQueue(Generic[K]):
 
     def _arm(self) -> None:
         if self._timer is not None:
-            if self._heap and self._timer.when() <= self._heap[0][0]:
+            if self._heap and self._timer_due <= self._heap[0][0]:
                 return
             self._timer.cancel()
             self._timer = None
         if self._heap:
-            self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._release)
+            self._timer_due = self._heap[0][0]
+            self._timer = asyncio.get_running_loop().call_at(self._timer_due, self._release)
 
     def _release(self) -> None:
         self._timer = None
