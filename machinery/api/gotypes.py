@@ -176,6 +176,12 @@ _NAMED: dict[str, str] = {
     field: type_ for type_, fields in _FIELDS_OF_TYPE.items() for field in fields.split()
 }  # fmt: skip
 
+
+def named_type(struct: str, field: str) -> str | None:
+    """The named string type of a field, if it has one."""
+    return _NAMED.get(f"{struct}.{field}")
+
+
 #: Maps whose keys have a named type.
 _QUALIFIED_KEYS = frozenset({"Device.attributes", "Device.capacity", "CapacityRequirements.requests"})
 
