@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from controllers.identities import Identities
 from controllers.options import Options
 from machinery.cache.informer import Informer, InformerFactory
 from machinery.client import Client
@@ -79,6 +80,9 @@ class Context:
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
+        self.identities = Identities(
+            self.client, self.clock, use_service_accounts=self.options.use_service_account_credentials
+        )
         self._recorders: dict[str, EventRecorder] = {}
         self._gate = asyncio.Semaphore(PARALLEL_WRITES)
 
@@ -86,6 +90,10 @@ class Context:
         if component not in self._recorders:
             self._recorders[component] = EventRecorder(self.client, component, clock=self.clock)
         return self._recorders[component]
+
+    def client_for(self, account: str) -> Client:
+        """The client by which a controller writes."""
+        return self.identities.client(account)
 
     @property
     def recorders(self) -> dict[str, EventRecorder]:

@@ -29,7 +29,9 @@ from controllers.nodelifecycle import controller as nodelifecycle
 from controllers.options import Options
 from controllers.podgc import controller as podgc
 from controllers.replicaset import controller as replicaset
+from controllers.resourcequota import controller as resourcequota
 from controllers.serviceaccount import controller as serviceaccount
+from controllers.statefulset import controller as statefulset
 from controllers.tainteviction import controller as tainteviction
 from controllers.ttlafterfinished import controller as ttlafterfinished
 from machinery.client import Client
@@ -51,6 +53,7 @@ CONTROLLERS: dict[str, tuple[Build, int]] = {
     "deployment-controller": (deployment.build, 5),
     "replicaset-controller": (replicaset.build, 5),
     "daemonset-controller": (daemonset.build, 2),
+    "statefulset-controller": (statefulset.build, 5),
     "job-controller": (job.build, 5),
     "endpoints-controller": (endpoints.build, 5),
     "endpointslice-controller": (endpointslice.build, 5),
@@ -67,6 +70,7 @@ CONTROLLERS: dict[str, tuple[Build, int]] = {
     "ttl-after-finished-controller": (ttlafterfinished.build, 2),
     "clusterrole-aggregation-controller": (clusterroleaggregation.build, 1),
     "disruption-controller": (disruption.build, 2),
+    "resourcequota-controller": (resourcequota.build, 3),
 }
 
 
@@ -87,4 +91,7 @@ async def run_controllers(context: Context) -> None:
         for controller, workers in running:
             tasks.spawn(controller.name, controller.run(workers))
         log.info("controllers started", count=len(running))
-        await tasks.wait()
+        try:
+            await tasks.wait()
+        finally:
+            await context.identities.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 class Options:
     kubeconfig: str = ""
     controllers: list[str] = field(default_factory=lambda: ["*"])
+    use_service_account_credentials: bool = True
     leader_elect: bool = True
     leader_elect_resource_name: str = "kube-controller-manager"
     leader_elect_resource_namespace: str = "kube-system"

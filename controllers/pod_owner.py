@@ -26,18 +26,19 @@ BURST = 500
 
 
 class PodOwnerController(Controller):
-    """Class attributes name the owner's kind; ``component`` is the event source upstream's controller uses."""
+    """Class attributes name the owner's kind, the event source and (if another) the service account it acts as."""
 
     gv = ""
     plural = ""
     kind = ""
     component = ""
+    account = ""
     tracking_finalizers: tuple[str, ...] = ()
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for(self.account or self.component), context.clock
         self.recorder = context.recorder(self.component)
         self.expectations = Expectations(context.clock)
         self.owners = context.owned(self.gv, self.plural)

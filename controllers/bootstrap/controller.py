@@ -18,7 +18,7 @@ class TokenCleaner(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for("token-cleaner"), context.clock
         self.secrets = context.informers.informer(
             "v1", "secrets", namespace="kube-system", field_selector=f"type={TOKEN_TYPE}"
         )

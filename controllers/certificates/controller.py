@@ -27,7 +27,7 @@ CLEAN_PERIOD_SECONDS = 3600.0
 class CsrController(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock, self.options = context.client, context.clock, context.options
+        self.client, self.clock, self.options = context.client_for("certificate-controller"), context.clock, context.options
         self.requests = context.informers.informer(CERTIFICATES, PLURAL)
         self.requests.add_handler(on_add=self.enqueue, on_update=self.enqueue_update)
 
@@ -145,7 +145,7 @@ class Cleaner:
     name = "certificatesigningrequest-cleaner"
 
     def __init__(self, context: Context) -> None:
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for("certificate-controller"), context.clock
         self.requests = context.informers.informer(CERTIFICATES, PLURAL)
 
     async def run(self, workers: int = 1) -> None:

@@ -17,7 +17,7 @@ class ClusterRoleAggregation(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client = context.client
+        self.client = context.client_for("clusterrole-aggregation-controller")
         self.roles = context.informers.informer(RBAC, "clusterroles")
         self.roles.add_handler(
             on_add=lambda role: self._all(), on_update=lambda old, new: self._all(), on_delete=lambda role: self._all()

@@ -23,6 +23,7 @@ class DaemonSetController(PodOwnerController):
     name = "daemonset"
     gv, plural, kind = APPS, "daemonsets", "DaemonSet"
     component = "daemonset-controller"
+    account = "daemon-set-controller"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -35,7 +35,7 @@ class DeploymentController(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.context, self.client, self.clock = context, context.client, context.clock
+        self.context, self.client, self.clock = context, context.client_for("deployment-controller"), context.clock
         self.recorder = context.recorder("deployment-controller")
         self.deployments = context.owned(APPS, "deployments")
         self.sets = context.owned(APPS, "replicasets")

@@ -28,7 +28,7 @@ class Disruption(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for("disruption-controller"), context.clock
         self.recorder = context.recorder("controllermanager")
         self.budgets = context.namespaced(POLICY, "poddisruptionbudgets")
         self.pods = context.pods()

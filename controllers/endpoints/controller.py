@@ -17,9 +17,11 @@ Object = dict[str, Any]
 class ServicePodsController(Controller):
     """Routes Service and pod events to Service keys; Endpoints and EndpointSlices share it."""
 
+    account = ""
+
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.context, self.client, self.clock = context, context.client, context.clock
+        self.context, self.client, self.clock = context, context.client_for(self.account), context.clock
         self.services = context.namespaced("v1", "services")
         self.pods = context.pods()
         self.services.add_handler(on_add=self.enqueue, on_update=self.enqueue_update, on_delete=self.enqueue)
@@ -48,6 +50,7 @@ class ServicePodsController(Controller):
 
 class EndpointsController(ServicePodsController):
     name = "endpoints"
+    account = "endpoint-controller"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

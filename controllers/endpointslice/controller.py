@@ -22,6 +22,7 @@ def service_index(item: Object) -> tuple[str, ...]:
 
 class EndpointSliceController(ServicePodsController):
     name = "endpointslice"
+    account = "endpointslice-controller"
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -22,7 +22,7 @@ class EndpointSliceMirroring(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client = context.client
+        self.client = context.client_for("endpointslicemirroring-controller")
         self.endpoints = context.namespaced("v1", "endpoints")
         self.services = context.namespaced("v1", "services")
         self.slices = context.informers.informer(DISCOVERY, "endpointslices", indexers={"service": service_index})

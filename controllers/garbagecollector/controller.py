@@ -37,7 +37,7 @@ class GarbageCollector(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.context, self.client, self.clock = context, context.client, context.clock
+        self.context, self.client, self.clock = context, context.client_for("generic-garbage-collector"), context.clock
         self.recorder = context.recorder("garbage-collector-controller")
         self.graph = Graph()
         self.discovered = Discovered(())

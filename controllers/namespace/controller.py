@@ -22,7 +22,7 @@ class NamespaceController(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for("namespace-controller"), context.clock
         self.namespaces = context.informers.informer("v1", "namespaces")
         self.namespaces.add_handler(on_add=self._changed, on_update=lambda old, new: self._changed(new),
                                     on_delete=lambda obj: self._rounds.pop(obj["metadata"]["name"], None))  # fmt: skip

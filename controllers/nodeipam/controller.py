@@ -24,7 +24,7 @@ class NodeIpam(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client = context.client
+        self.client = context.client_for("node-controller")
         self.recorder = context.recorder("cidrAllocator")
         options = context.options
         self.allocators = []

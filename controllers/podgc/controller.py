@@ -26,7 +26,7 @@ class PodGc:
     name = "pod-garbage-collector"
 
     def __init__(self, context: Context) -> None:
-        self.context, self.client, self.clock = context, context.client, context.clock
+        self.context, self.client, self.clock = context, context.client_for("pod-garbage-collector"), context.clock
         self.pods = context.pods()
         self.nodes = context.informers.informer("v1", "nodes")
         self._missing_since: dict[str, float] = {}

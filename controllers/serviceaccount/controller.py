@@ -37,7 +37,7 @@ class DefaultServiceAccounts(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client = context.client
+        self.client = context.client_for("service-account-controller")
         self.namespaces = context.informers.informer("v1", "namespaces")
         self.accounts = context.namespaced("v1", "serviceaccounts")
         self.namespaces.add_handler(on_add=self.enqueue, on_update=self.enqueue_update)
@@ -62,7 +62,7 @@ class RootCaPublisher(Controller):
 
     def __init__(self, context: Context, root_ca: bytes) -> None:
         super().__init__()
-        self.client, self.root_ca = context.client, root_ca
+        self.client, self.root_ca = context.client_for("root-ca-cert-publisher"), root_ca
         self.namespaces = context.informers.informer("v1", "namespaces")
         self.maps = context.informers.informer("v1", "configmaps", field_selector=f"metadata.name={ROOT_CA_NAME}")
         self.namespaces.add_handler(on_add=self.enqueue, on_update=self.enqueue_update)

@@ -21,7 +21,7 @@ class TaintEviction(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for("node-controller"), context.clock
         self.recorder = context.recorder("taint-eviction-controller")
         self.pods = context.pods()
         self.nodes = context.informers.informer("v1", "nodes")

@@ -18,7 +18,7 @@ class TtlAfterFinished(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock = context.client, context.clock
+        self.client, self.clock = context.client_for("ttl-after-finished-controller"), context.clock
         self.jobs = context.owned("batch/v1", "jobs")
         self.jobs.add_handler(on_add=self.enqueue, on_update=self.enqueue_update)
 
