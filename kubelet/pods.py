@@ -193,12 +193,11 @@ class Pods:
             return
         if event.topic not in ("exit", "oom"):
             return
-        uid = self._observer.owner_of(event.container_id)
-        worker = self._workers.get(uid or "")
+        if self._observer.owner_of(event.container_id) is None:
+            await self._try_relist()  # a container that ended before anyone looked at it
+        worker = self._workers.get(self._observer.owner_of(event.container_id) or "")
         if worker is not None:
             worker.exited(event.container_id)
-        elif uid is None:
-            await self._try_relist()
 
     async def _relist_forever(self) -> None:
         while True:

@@ -15,7 +15,7 @@ from kubelet.config.environment import Facts, compute_environment, referenced_ob
 from kubelet.config.errors import ConfigError
 from kubelet.config.expansion import expand, unresolved
 from kubelet.config.hosts import hosts_file
-from kubelet.config.security import check_run_as_non_root, is_privileged
+from kubelet.config.security import check_run_as_non_root
 from kubelet.config.serviceenv import service_variables
 from kubelet.cri import CriError, Runtime
 from kubelet.hooks import run_hook
@@ -245,7 +245,7 @@ class ContainerStarter:
             raise StartFailed("RunContainerError", error.message, recorded=True) from error
         self._event(pod, spec, "Normal", "Started", "Container started")
         log.info("container started", pod=pod["metadata"]["name"], container=spec["name"], id=container_id[:12],
-                 restart=action.restart_count, privileged=is_privileged(spec) or None)  # fmt: skip
+                 restart=action.restart_count)  # fmt: skip
         hook = (spec.get("lifecycle") or {}).get("postStart")
         if hook:
             await self._post_start(pod, spec, container_id, self._address(pod, sandbox), hook)

@@ -24,6 +24,9 @@ from machinery.runtime.clock import SYSTEM_CLOCK, Clock
 
 log = structlog.get_logger(__name__)
 
+#: The earliest look at a container.
+FIRST_PROBE_SECONDS = 0.25
+
 #: (pod, container name, kind, output) of a probe that failed.
 Report = Callable[[Pod, str, str, str], None]
 Wake = Callable[[str], None]
@@ -108,6 +111,8 @@ class ProbeManager:
         period = float(probe.get("periodSeconds") or 10)
         delay = float(probe.get("initialDelaySeconds") or 0)
         age = self._clock.now().timestamp() - probed.container.started_at
+        # A program needs a moment before it can answer, and a first failure would cost it a whole period.
+        delay = max(delay, min(FIRST_PROBE_SECONDS, period))
         # Containers that an agent finds at its start are spread over a period, so that it does not probe all at once.
         await self._clock.sleep(max(delay - age, 0) if age < period + delay else self._rng.uniform(0, period))
         while True:

@@ -12,7 +12,15 @@ from typing import Any
 
 from kubelet.observed import Observed
 from kubelet.plan.actions import Waiting
-from kubelet.podspec import Pod, app_containers, ephemeral_containers, init_containers, is_host_network, qos_class
+from kubelet.podspec import (
+    Pod,
+    app_containers,
+    ephemeral_containers,
+    init_containers,
+    is_host_network,
+    is_sidecar,
+    qos_class,
+)
 from kubelet.status.conditions import compute_conditions
 from kubelet.status.containers import compute_container_statuses
 from kubelet.status.phase import FAILED, any_has_run, compute_phase
@@ -74,7 +82,10 @@ def _all_statuses(
     inits = compute_container_statuses(
         pod, init_containers(pod), observed, waiting, kind="init", initialized=False
     )
-    initialized = all(status["ready"] or status.get("started") for status in inits)
+    initialized = all(
+        status.get("started") if is_sidecar(spec) else status["ready"]
+        for spec, status in zip(init_containers(pod), inits, strict=True)
+    )
     statuses = compute_container_statuses(
         pod, app_containers(pod), observed, waiting, kind="app", initialized=initialized
     )
