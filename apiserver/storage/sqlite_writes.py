@@ -1,4 +1,4 @@
-"""Writes as they run inside the writer's transaction: condition, row, pointer.
+"""Writes as they run inside a transaction of the writer: condition, row, pointer.
 
 A write that loses its condition changes nothing and does not disturb the others of its batch.
 """
@@ -34,12 +34,13 @@ class Transaction:
         self._db = connection
         self.revision = 0
         self.compact_revision = 0
+        self._saved = 0
         self.reload()
 
     def reload(self) -> None:
         """After a rollback: what is true is what the file says."""
         meta = dict(self._db.execute("SELECT name, value FROM meta"))
-        self.revision = meta["revision"]
+        self.revision = self._saved = meta["revision"]
         self.compact_revision = meta["compact_revision"]
 
     def apply(self, write: Write) -> None:
@@ -54,7 +55,10 @@ class Transaction:
                 write.outcome = self._sweep(write.revision)
 
     def save_revision(self) -> None:
-        self._db.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (self.revision,))
+        """Before the commit; a batch in which every condition was lost stays without a write and costs no fsync."""
+        if self.revision != self._saved:
+            self._db.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (self.revision,))
+            self._saved = self.revision
 
     def _create(self, write: Write) -> None:
         if self._db.execute("SELECT 1 FROM current WHERE key = ?", (write.key,)).fetchone():

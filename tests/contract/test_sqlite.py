@@ -200,3 +200,10 @@ async def test_compaction_removes_rows_in_small_steps(path: Path, monkeypatch: p
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT key, revision FROM history").fetchall() == [("/registry/x/a", revision)]
     db.close()
+
+
+async def test_commits_do_not_wait_long_for_a_busy_loop(path: Path) -> None:
+    """The patience for the interpreter lock must be shorter than a turn of the loop (see SWITCH_SECONDS)."""
+    sys.setswitchinterval(0.005)
+    await write_some(path, 1)
+    assert sys.getswitchinterval() < 50e-6

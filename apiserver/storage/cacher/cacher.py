@@ -262,10 +262,10 @@ class Cacher:
             return CachedList([by_key[key] for key in page], revision, next_key, remaining)
         found: list[Entry] = []
         for key in keys:
+            if limit and len(found) == limit:  # whether more match is not known until they are looked at
+                return CachedList(found, revision, after(found[-1].key), None)
             entry = by_key[key]
             if predicate.matches(entry):
-                if limit and len(found) == limit:
-                    return CachedList(found, revision, after(found[-1].key), None)
                 found.append(entry)
         return CachedList(found, revision, "", None if predicate.selective else 0)
 
