@@ -1,7 +1,7 @@
 """The API as data: which kinds exist, how their objects look, and what is done to them before anything is stored.
 
-Everything here is pure: objects in, objects out; time is an argument; the only reading is of packaged definitions, on first
-use. Nothing is imported by this file, so that each process pays for the parts it uses.
+Everything here is pure: objects in, objects out; time is an argument; the only reading is of packaged definitions, on
+first use. Nothing is imported by this file, so that each process pays for the parts it uses.
 
 Kinds
     ``kinds``        Kind, Subresource: one row; ``api_path(kind, namespace, name, subresource)``
@@ -26,6 +26,7 @@ Objects
     ``jsonpath``     find, find_one: columns, scale paths and selectable fields of custom resources
     ``wire``         protobuf
 
-The order of a write: parse → decode → (patch or apply) → apply_defaults → prepare → admission → apply_defaults → validate.
-Server-side apply needs keys of list items before defaults run: nodes of such fields carry ``default`` (port protocols).
+The order of a write: parse → decode → (patch or apply) → apply_defaults → prepare → admission → apply_defaults →
+validate. Server-side apply needs keys of list items before defaults run: nodes of such fields carry ``default`` (the
+protocol of ports). Custom resources are pruned, not decoded: their types are judged by their own schema.
 """

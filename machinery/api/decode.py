@@ -40,7 +40,7 @@ def decode(obj: dict[str, Any], schema: SchemaNode) -> list[str]:
     """Make ``obj`` what a struct of ``schema`` would hold, in place. Returns the paths of unknown fields, in order of
     appearance, which have been removed. Raises :class:`DecodeError`."""
     decoder = _Decoder()
-    decoder.struct(obj, schema, "", ())
+    decoder.struct(obj, schema, None)
     if decoder.first_error is not None:
         raise DecodeError(decoder.first_error)
     return decoder.unknown
@@ -70,99 +70,101 @@ def strict_problems(unknown: list[str], duplicates: list[str] | None = None) -> 
     return [*(duplicates or ()), *(f'unknown field "{path}"' for path in unknown)]
 
 
+#: Where a value is: the place of its owner, the struct that holds it ("" for items and map values), its key or index.
+Place = tuple[Any, str, "str | int"]
+
+
 class _Decoder:
+    """One walk over an object. Places are linked pairs, so that the words of a path are made only when it is told."""
+
     def __init__(self) -> None:
         self.unknown: list[str] = []
         self.first_error: str | None = None
 
-    # ``path`` is where the value is, with indexes; ``names`` are the words of the same place in error texts.
-
-    def struct(self, obj: dict[str, Any], node: SchemaNode, path: str, names: tuple[str, ...]) -> None:
+    def struct(self, obj: dict[str, Any], node: SchemaNode, place: Place | None) -> None:
         properties = node.properties
         if properties is None:
             return
         for key in list(obj):
             child = properties.get(key)
-            where = f"{path}.{key}" if path else key
             if child is None:
                 if not node.preserve_unknown:
-                    self.unknown.append(where)
+                    self.unknown.append(_path((place, node.name, key)))
                     del obj[key]
                 continue
             value = obj[key]
             if value is None:
                 del obj[key]
-                continue
-            if child.type == "string" and not child.format and type(value) is str:
-                continue
-            obj[key] = self.value(value, child, where, (*names, *embedding(node.name, key), key), node.name)
+            elif child.type != "string" or child.format or type(value) is not str:
+                obj[key] = self.value(value, child, (place, node.name, key))
 
-    def value(
-        self, value: Any, node: SchemaNode, path: str, names: tuple[str, ...], struct: str, *, element: bool = False
-    ) -> Any:
+    def value(self, value: Any, node: SchemaNode, place: Place) -> Any:
         match node.type:
             case "object":
-                return self.object(value, node, path, names, struct, element)
+                return self.object(value, node, place)
             case "array":
-                if not isinstance(value, list):
-                    self.mismatch(value, node, names, struct, element)
-                    return []
-                item = node.items or SchemaNode()
-                return [
-                    zero_of(item) if one is None
-                    else self.value(one, item, f"{path}[{index}]", names, struct, element=True)
-                    for index, one in enumerate(value)
-                ]  # fmt: skip
+                return self.array(value, node, place)
             case "string":
-                return self.string(value, node, names, struct, element)
+                return self.string(value, node, place)
             case "integer":
-                return self.integer(value, node, names, struct, element)
+                return self.integer(value, node, place)
             case "number":
                 if isinstance(value, bool) or not isinstance(value, int | float):
-                    self.mismatch(value, node, names, struct, element)
-                return value
+                    self.mismatch(value, node, place)
             case "boolean":
                 if not isinstance(value, bool):
-                    self.mismatch(value, node, names, struct, element)
-                return value
+                    self.mismatch(value, node, place)
             case "quantity":
                 return self.quantity(value)
             case "int-or-string":
                 in_range = isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31
                 if not in_range and not isinstance(value, str):
-                    raise DecodeError(self.text(value, node, names, struct, element))
-                return value
+                    raise DecodeError(_mismatch_text(value, node, place))
         return value
 
-    def object(
-        self, value: Any, node: SchemaNode, path: str, names: tuple[str, ...], struct: str, element: bool
-    ) -> Any:
+    def object(self, value: Any, node: SchemaNode, place: Place) -> Any:
         if not isinstance(value, dict):
-            self.mismatch(value, node, names, struct, element)
+            self.mismatch(value, node, place)
             return {}
         if node.properties is not None:
-            self.struct(value, node, path, names)
+            self.struct(value, node, place)
             return value
         inner = node.additional_properties
         if inner is None:
             return value
+        plain = inner.type == "string" and not inner.format
         for key, one in value.items():
             if one is None:
                 value[key] = zero_of(inner)
-            elif not (inner.type == "string" and not inner.format and type(one) is str):
-                value[key] = self.value(one, inner, f"{path}.{key}", names, struct, element=True)
+            elif not plain or type(one) is not str:
+                value[key] = self.value(one, inner, (place, "", key))
         return value
 
-    def string(self, value: Any, node: SchemaNode, names: tuple[str, ...], struct: str, element: bool) -> Any:
+    def array(self, value: Any, node: SchemaNode, place: Place) -> Any:
+        if not isinstance(value, list):
+            self.mismatch(value, node, place)
+            return []
+        inner = node.items
+        if inner is None:
+            return value
+        plain = inner.type == "string" and not inner.format
+        for index, one in enumerate(value):
+            if one is None:
+                value[index] = zero_of(inner)
+            elif not plain or type(one) is not str:
+                value[index] = self.value(one, inner, (place, "", index))
+        return value
+
+    def string(self, value: Any, node: SchemaNode, place: Place) -> Any:
         if node.format in ("date-time", "micro-time"):
             if not isinstance(value, str):
-                raise DecodeError(_unmarshal(value, "string", names, struct))
+                raise DecodeError(_unmarshal(value, "string", place))
             try:
                 return canonical_time(value) if node.format == "date-time" else canonical_micro_time(value)
             except InstantError as error:
                 raise DecodeError(str(error)) from None
         if not isinstance(value, str):
-            self.mismatch(value, node, names, struct, element)
+            self.mismatch(value, node, place)
         elif node.format == "byte":
             return self.bytes(value)
         return value
@@ -175,12 +177,12 @@ class _Decoder:
             self.remember(f"illegal base64 data at input byte {_first_bad_byte(text)}")
         return compact
 
-    def integer(self, value: Any, node: SchemaNode, names: tuple[str, ...], struct: str, element: bool) -> Any:
+    def integer(self, value: Any, node: SchemaNode, place: Place) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
             limit = _RANGES.get(node.format, 2**63)
             if -limit <= value < limit:
                 return value
-        self.mismatch(value, node, names, struct, element)
+        self.mismatch(value, node, place)
         return 0
 
     @staticmethod
@@ -193,24 +195,54 @@ class _Decoder:
         except QuantityError as error:
             raise DecodeError(str(error)) from None
 
-    # -- errors ----------------------------------------------------------------------------------------------------
-
-    def mismatch(self, value: Any, node: SchemaNode, names: tuple[str, ...], struct: str, element: bool) -> None:
-        self.remember(self.text(value, node, names, struct, element))
+    def mismatch(self, value: Any, node: SchemaNode, place: Place) -> None:
+        self.remember(_mismatch_text(value, node, place))
 
     def remember(self, text: str) -> None:
         if self.first_error is None:
             self.first_error = text
 
-    @staticmethod
-    def text(value: Any, node: SchemaNode, names: tuple[str, ...], struct: str, element: bool) -> str:
-        numeric = node.type in ("integer", "int-or-string")
-        return _unmarshal(value, go_type(node, struct, names[-1], element=element), names, struct, literal=numeric)
+
+def _steps(place: Place | None) -> list[tuple[str, str | int]]:
+    """From the root: (struct or "", key or index)."""
+    found: list[tuple[str, str | int]] = []
+    while place is not None:
+        place, struct, key = place
+        found.append((struct, key))
+    return found[::-1]
 
 
-def _unmarshal(value: Any, type_: str, names: tuple[str, ...], struct: str, *, literal: bool = False) -> str:
-    target = f"Go struct field {struct}.{'.'.join(names)}" if names else "Go value"
-    return f"json: cannot unmarshal {_describe(value, literal)} into {target} of type {type_}"
+def _path(place: Place) -> str:
+    """``spec.containers[0].image``."""
+    words = [f"[{key}]" if isinstance(key, int) else f".{key}" for _, key in _steps(place)]
+    return "".join(words).removeprefix(".")
+
+
+def _mismatch_text(value: Any, node: SchemaNode, place: Place) -> str:
+    struct, field, element = _field_of(place)
+    numeric = node.type in ("integer", "int-or-string")
+    return _unmarshal(value, go_type(node, struct, field, element=element), place, literal=numeric)
+
+
+def _field_of(place: Place) -> tuple[str, str, bool]:
+    """The struct and field that hold the value, and whether it is only an item of what the field holds."""
+    struct, field, element = "", "", True
+    for owner, key in _steps(place):
+        if owner:
+            struct, field, element = owner, str(key), False
+        else:
+            element = True
+    return struct, field, element
+
+
+def _unmarshal(value: Any, type_: str, place: Place, *, literal: bool = False) -> str:
+    """Upstream's sentence: the path has the names of embedded structs but neither indexes nor keys of maps."""
+    names: list[str] = []
+    for struct, key in _steps(place):
+        if struct:
+            names += [*embedding(struct, str(key)), str(key)]
+    field = f"{_field_of(place)[0]}.{'.'.join(names)}"
+    return f"json: cannot unmarshal {_describe(value, literal)} into Go struct field {field} of type {type_}"
 
 
 def _describe(value: Any, literal: bool) -> str:
