@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from apiserver.admission.build import AdmissionOptions, build_chain
+from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
 from apiserver.auth.build import (
     AuthOptions,
     build_authenticator,
@@ -16,7 +19,6 @@ from apiserver.auth.build import (
     build_reviews,
     verifying_keys,
 )
-from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
 from apiserver.auth.discovery_documents import (
     CONFIGURATION_PATH,
     KEYS_MEDIA_TYPE,
@@ -37,6 +39,7 @@ from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
 from apiserver.endpoints.scale import scale
 from apiserver.registry.access import RegistryReader, RegistryWriter
+from apiserver.registry.objectmeta import update_causes
 from apiserver.registry.pipeline import Schemas, WritePipeline
 from apiserver.registry.resources import Resources
 from apiserver.registry.strategies import StrategyTable
@@ -59,6 +62,9 @@ from machinery.api.table import new_table
 
 if TYPE_CHECKING:
     from apiserver.main import Options
+
+
+log = structlog.get_logger("apiserver")
 
 
 class Assembly:
@@ -105,7 +111,7 @@ class Assembly:
         plugins = self.options.enable_admission_plugins
         admission = AdmissionOptions(
             authorization.authorizer, options.audiences, plugins or ("NodeRestriction",),
-            self.options.disable_admission_plugins,
+            self.options.disable_admission_plugins, authorization.escalation,
         )  # fmt: skip
         self.pipeline.plugins = (build_chain(admission, self.reader, self.writer),)
         reviews = build_reviews(options, self.reader, authenticator, authorization)
@@ -161,9 +167,13 @@ class Assembly:
 
 
 def _validator() -> Any:
+    from apiserver import validation
+
     try:
-        from apiserver.validation import validate
-    except ImportError:
-        return lambda kind, obj, old, subresource: []
-    return validate
+        validation.rules._table()
+    except ImportError as error:
+        log.warning("validation is incomplete and switched off", error=str(error))
+        return lambda kind, obj, old, subresource: update_causes(obj, old) if old is not None else []
+    return validation.validate
+
 

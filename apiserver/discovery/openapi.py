@@ -39,12 +39,19 @@ class OpenApi:
 
     async def v3_index(self, context: RequestContext) -> Reply:
         paths: dict[str, Any] = {}
+        for path in self._plain_paths():
+            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={_plain_hash(path)}"}
         for group, version in self._kinds.group_versions():
             path = f"apis/{group}/{version}" if group else f"api/{version}"
             paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._hash(group, version)}"}
         accept = context.accept
         media = JSON if "application/json" in accept else TEXT
         return Reply(encode_json({"paths": paths}), media)
+
+    def _plain_paths(self) -> list[str]:
+        """Documents about paths that are no resources."""
+        groups = [f"apis/{group}" for group in self._kinds.groups() if group]
+        return [".well-known/openid-configuration", "api", "apis", *groups, "openid/v1/jwks", "version"]
 
     def _hash(self, group: str, version: str) -> str:
         """Changes when the kinds of the group-version do: cheap, so that the index needs no document."""
@@ -95,3 +102,7 @@ class OpenApi:
         return Reply(gzip.decompress(packed), media, 200, headers)
 
 
+
+
+def _plain_hash(path: str) -> str:
+    return hashlib.sha512(f"1.36 {path}".encode()).hexdigest().upper()

@@ -22,7 +22,7 @@ async def delete_collection(request: Request) -> Reply:
     list_options = read_list_options(context.query, watch=False)
     options = await read_delete_options(request)
     predicate = predicate_of(route.kind, route.namespace, list_options)
-    list_options.limit = 0
+    limit, list_options.limit = max(list_options.limit, 0), 0
     base = store.prefix + (f"{route.namespace}/" if route.namespace else "")
     listed, _ = await list_page(store.cacher, base, predicate, list_options)
     pending = list(reversed(listed.entries))
@@ -35,7 +35,10 @@ async def delete_collection(request: Request) -> Reply:
     async with asyncio.TaskGroup() as group:
         for _ in range(min(WORKERS, len(pending))):
             group.create_task(work())
-    items: list[Object] = [store.codec(route.kind).parsed(entry) for entry in listed.entries]
+    shown = listed.entries
+    if limit and len(shown) > limit:
+        shown = shown[len(shown) - (len(shown) % limit or limit) :]  # the answer is that of the last page
+    items: list[Object] = [store.codec(route.kind).parsed(entry) for entry in shown]
     body = request.presenter(media).objects(items, {"resourceVersion": str(listed.revision)})
     return reply(body, media)
 

@@ -216,9 +216,8 @@ def _list_match_causes(options: ListOptions) -> list[Cause]:
 def _watch_match_causes(options: ListOptions) -> list[Cause]:
     match, name, causes = options.match, "resourceVersionMatch", []
     initial = options.send_initial_events
-    if initial is not None and not match:
+    if initial is not None and match != "NotOlderThan":
         causes.append(_forbidden(name, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
-        return causes
     if match:
         if initial is None:
             causes.append(_forbidden(name, f"{name} is forbidden for watch unless sendInitialEvents is provided"))
@@ -229,7 +228,7 @@ def _watch_match_causes(options: ListOptions) -> list[Cause]:
         if options.continue_token:
             causes.append(_forbidden(name, f"{name} is forbidden when continue is provided"))
     elif options.continue_token:
-        causes.append(_forbidden(name, f"{name} is forbidden for watch unless sendInitialEvents is provided"))
+        causes.append(_forbidden(name, f"{name} is forbidden when continue is provided"))
     return causes
 
 

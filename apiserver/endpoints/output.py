@@ -154,11 +154,14 @@ class Presenter:
     # -- tables
 
     def table(self, objs: Sequence[Object], revision: str, *, columns: bool = True) -> Object:
-        return table(
+        printed: Object = table(
             self.kind, [ordered(obj) for obj in objs], datetime.now(UTC), include_object=self._include,
             metadata={"resourceVersion": revision} if revision else {}, printer=self._printers.of(self.kind),
             with_columns=columns, api_version=self.media.api_version,
         )  # fmt: skip
+        if not objs:
+            printed["rows"] = None
+        return printed
 
     # -- watch events
 

@@ -12,8 +12,12 @@ from apiserver.registry import objectmeta
 from apiserver.server.negotiate import OBJECT_TYPES, negotiate
 from apiserver.server.responses import Reply
 from machinery.api.schema import schema_for_kind
+from machinery.meta.apply import update_managed_fields
 
 Object = dict[str, Any]
+#: What a token lasts when the request does not say.
+DEFAULT_TOKEN_SECONDS = 3600
+
 Answer = Callable[[User, Object, str, str], Awaitable[Object]]
 
 
@@ -28,11 +32,26 @@ def review_endpoint(answer: Answer) -> Callable[[Request], Awaitable[Reply]]:
         group, version, name = (sub.group, sub.version, sub.kind) if sub is not None and sub.version else (
             kind.group, kind.version, sub.kind if sub is not None else kind.kind,
         )
+        schema = schema_for_kind(group, version, name)
         obj = await request.parts.bodies.read_object(
-            context, group, version, name, schema_for_kind(group, version, name), strictness=options.strictness
+            context, group, version, name, schema, strictness=options.strictness
         )
         if kind.namespaced:
             objectmeta.check_namespace(obj, route.namespace, namespaced=True)
+        write = request.write(options, options_kind="CreateOptions")
+        pipeline = request.parts.resources.pipeline
+        if name == "TokenRequest":
+            obj.setdefault("spec", {}).setdefault("expirationSeconds", DEFAULT_TOKEN_SECONDS)
+        if schema is not None and write.manager:
+            managed = update_managed_fields(
+                None, obj, manager=write.manager, api_version=obj["apiVersion"], schema=schema, time=pipeline.now(),
+                subresource=write.subresource,
+            )  # fmt: skip
+            if managed:
+                obj.setdefault("metadata", {})["managedFields"] = managed
+        await pipeline.admit(write, "CREATE", obj, None)
+        await pipeline.validate_admission(write, "CREATE", obj, None)
+        request.take_warnings(write)
         done = await answer(request.user, obj, route.namespace, route.name)
         return reply(request.presenter(media).object(done), media, 201)
 

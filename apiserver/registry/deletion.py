@@ -24,49 +24,74 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``marked`` is the object as it stays, None when nothing of it changes; ``gone``: remove it."""
+    """``marked`` is the object as it stays (or as it is shown when it goes); None when nothing of it changes."""
 
     marked: Object | None
     gone: bool
+    #: The mark is written before the removal, so that watchers see the grace run out.
+    mark_first: bool = False
 
 
 def plan_deletion(
-    obj: Object, *, policy: str, orphan_dependents: bool | None, grace_seconds: int | None, now: datetime, held: bool,
-    default_policy: str,
+    obj: Object, *, policy: str, orphan_dependents: bool | None, grace_seconds: int | None, asked_seconds: int | None,
+    now: datetime, held: bool, default_policy: str,
 ) -> Decision:
-    """``grace_seconds``: None if the kind knows no grace. ``held``: something beside metadata keeps the object."""
-    meta = obj["metadata"]
-    finalizers = _finalizers(meta, policy, orphan_dependents, default_policy)
+    """``grace_seconds``: what the kind makes of ``asked_seconds``; None if the kind knows no grace. ``held``: something
+    beside metadata keeps the object (a namespace's spec)."""
     changed = deep_copy(obj)
     new = changed["metadata"]
-    if finalizers != list(meta.get("finalizers") or ()):
-        if finalizers:
-            new["finalizers"] = finalizers
-        else:
-            new.pop("finalizers", None)
-    waits = bool(finalizers) or held
-    grace = grace_seconds or 0
-    if meta.get("deletionTimestamp"):
-        before = meta.get("deletionGracePeriodSeconds")
-        if grace_seconds is not None and before is not None and grace < before:
-            started = parse_time(meta["deletionTimestamp"]) - timedelta(seconds=before)
-            new["deletionTimestamp"] = format_time(started + timedelta(seconds=grace))
-            new["deletionGracePeriodSeconds"] = grace
-            left = grace
-        else:
-            left = before or 0
-            if grace_seconds == 0:
-                left = 0
-        if not waits and not left:
-            return Decision(changed, True)
+    marked = False
+    if grace_seconds is not None:
+        outcome = _shorten(new, asked_seconds) if new.get("deletionTimestamp") else _begin(new, grace_seconds, now)
+        if outcome is None and new.get("deletionGracePeriodSeconds"):
+            return Decision(None, False)
+        marked = bool(outcome)
+    finalizers = _finalizers(obj["metadata"], policy, orphan_dependents, default_policy)
+    if finalizers:
+        new["finalizers"] = finalizers
+    else:
+        new.pop("finalizers", None)
+    if held:
+        if not new.get("deletionTimestamp"):
+            new["deletionTimestamp"] = format_time(now)
         return Decision(changed if changed != obj else None, False)
-    if not waits and not grace:
-        return Decision(changed, True)
-    new["deletionTimestamp"] = format_time(now + timedelta(seconds=grace))
-    new["deletionGracePeriodSeconds"] = grace
-    if new.get("generation"):
-        new["generation"] += 1
-    return Decision(changed, False)
+    if finalizers:
+        if not marked:
+            _mark(new, now)
+        return Decision(changed if changed != obj else None, False)
+    if new.get("deletionGracePeriodSeconds") and grace_seconds is not None:
+        return Decision(changed, False)
+    return Decision(changed, True, mark_first=marked)
+
+
+def _begin(meta: dict[str, Any], seconds: int, now: datetime) -> bool:
+    meta["deletionTimestamp"] = format_time(now + timedelta(seconds=seconds))
+    meta["deletionGracePeriodSeconds"] = seconds
+    if meta.get("generation"):
+        meta["generation"] += 1
+    return True
+
+
+def _shorten(meta: dict[str, Any], asked: int | None) -> bool | None:
+    """A second DELETE may only shorten the grace. None: nothing to shorten."""
+    before = meta.get("deletionGracePeriodSeconds")
+    if before is None:
+        return False
+    if asked is None or asked >= before:
+        return None
+    started = parse_time(meta["deletionTimestamp"]) - timedelta(seconds=before)
+    meta["deletionTimestamp"] = format_time(started + timedelta(seconds=asked))
+    meta["deletionGracePeriodSeconds"] = asked
+    return True
+
+
+def _mark(meta: dict[str, Any], now: datetime) -> None:
+    """Waiting for finalizers, without grace."""
+    if meta.get("deletionGracePeriodSeconds") is None and meta.get("generation"):
+        meta["generation"] += 1
+    if not meta.get("deletionTimestamp"):
+        meta["deletionTimestamp"] = format_time(now)
+    meta["deletionGracePeriodSeconds"] = 0
 
 
 def _finalizers(
@@ -122,6 +147,7 @@ async def delete(
         asked = grace_seconds if grace_seconds is None or grace_seconds >= 0 else 1
         decision = plan_deletion(
             obj, policy=policy, orphan_dependents=orphan_dependents, grace_seconds=strategy.graceful_seconds(obj, asked),
+            asked_seconds=asked,
             now=datetime.now(UTC), held=store._holds(obj), default_policy=strategy.propagation(write),
         )  # fmt: skip
         try:
@@ -136,9 +162,12 @@ async def _carry_out(store: ResourceStore, write: Write, entry: Entry, decision:
     if marked is not None and store.kind.kind == "Namespace" and not decision.gone:
         marked.setdefault("status", {})["phase"] = "Terminating"
     if decision.gone:
-        obj = deep_copy(marked if marked is not None else entry.parsed)
+        obj = marked if marked is not None else deep_copy(entry.parsed)
         if not write.dry_run:
-            _, revision = await store._storage.delete(entry.key, expected_revision=entry.revision)
+            expected = entry.revision
+            if decision.mark_first and obj["metadata"] != entry.parsed["metadata"]:
+                expected = await store._storage.update(entry.key, encode_stored(obj), expected_revision=expected)
+            _, revision = await store._storage.delete(entry.key, expected_revision=expected)
             await store.strategy.after_delete(obj)
             obj = with_revision(obj, revision)
         return Outcome(store._from_hub(write.kind, obj), deleted=True)

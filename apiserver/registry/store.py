@@ -101,14 +101,15 @@ class ResourceStore:
 
     # -- create ----------------------------------------------------------------------------------------------------
 
-    async def create(self, write: Write, obj: Object) -> Outcome:
+    async def create(self, write: Write, obj: Object, *, tracked: bool = False) -> Outcome:
         kind, pipeline = write.kind, self._pipeline
         write.now = write.now or pipeline.now()
         objectmeta.check_namespace(obj, write.namespace, namespaced=kind.namespaced)
         pipeline.default(kind, obj)
         if objectmeta.dedup_owner_references(obj):
             write.warn(_DUPLICATE_OWNERS)
-        pipeline.track(write, obj, None)
+        if not tracked:
+            pipeline.track(write, obj, None)
         obj = self._to_hub(kind, obj)
         meta = obj["metadata"]
         generated = not meta.get("name") and bool(meta.get("generateName"))
@@ -145,6 +146,8 @@ class ResourceStore:
             if causes:
                 raise invalid(self.kind.group, self.kind.kind, name, causes)
             self._check_no_revision(obj)
+            if not name:
+                raise invalid(self.kind.group, self.kind.kind, name, [_NAMELESS])
             await pipeline.validate_admission(write, "CREATE", obj, None)
             key = self.key(write.namespace, name)
             if write.dry_run:
@@ -159,7 +162,7 @@ class ResourceStore:
 
     @staticmethod
     def _check_no_revision(obj: Object) -> None:
-        sent = obj["metadata"].pop("resourceVersion", None)
+        sent = obj["metadata"].get("resourceVersion")
         if sent and sent != "0" and sent.isdigit():
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created", None)
 
@@ -181,21 +184,21 @@ class ResourceStore:
             if entry is None:
                 if not allow_create:
                     raise self.not_found(write.kind, write.name)
-                return await self._create_by_update(write, transform)
+                return await self._create_by_update(write, transform, tracked)
             try:
                 return await self._update_once(write, entry, transform, tracked=tracked, patch=patch)
             except RevisionMismatch:
                 entry = await self.cacher.get(self.key(write.namespace, write.name))
         raise conflict(write.kind.group, write.kind.plural, write.name)
 
-    async def _create_by_update(self, write: Write, transform: Transform) -> Outcome:
+    async def _create_by_update(self, write: Write, transform: Transform, tracked: bool) -> Outcome:
         obj = await _call(transform, {})
         meta = obj["metadata"]
         if meta.get("uid"):
             raise conflict(write.kind.group, write.kind.plural, write.name,
                            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: ")
         try:
-            return await self.create(write, obj)
+            return await self.create(write, obj, tracked=tracked)
         except KeyExists:
             raise already_exists(write.kind.group, write.kind.plural, write.name) from None
 
@@ -231,7 +234,7 @@ class ResourceStore:
             else:
                 strategy.prepare_update(write, obj, old_hub)
             pipeline.default(self.kind, obj)
-            causes = objectmeta.update_causes(obj, old_hub) + self._causes(write, obj, old_hub)
+            causes = self._causes(write, obj, old_hub)
             if causes:
                 raise invalid(self.kind.group, self.kind.kind, write.name, causes)
             await pipeline.validate_admission(write, "UPDATE", obj, old_hub)
@@ -299,6 +302,10 @@ class ResourceStore:
         return forward(obj) if forward is not None else obj
 
 
+_NAMELESS = {
+    "reason": "FieldValueRequired", "message": "Required value: name or generateName is required",
+    "field": "metadata.name",
+}  # fmt: skip
 _DUPLICATE_OWNERS = (
     ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
     "such requests as early as 1.24; please fix your requests"

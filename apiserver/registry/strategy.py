@@ -92,6 +92,8 @@ class Strategy:
         """Other subresources that show the whole object."""
         if write.subresource == "status":
             self.prepare_status_update(write, obj, old)
+        elif write.subresource == "scale":
+            self.prepare_update(write, obj, old)
 
     def count_generation(self, obj: Object, old: Object) -> None:
         if self.generation_fields and any(obj.get(name) != old.get(name) for name in self.generation_fields):

@@ -30,6 +30,13 @@ VERBS: dict[str, Endpoint] = {
 }  # fmt: skip
 
 
+#: (group, version, resource) -> what users are told on every request.
+DEPRECATED = {
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}  # fmt: skip
+
+
 class Api:
     """``special`` answers (group, resource, subresource) that are not stored objects: reviews, tokens, exec, scale."""
 
@@ -51,6 +58,9 @@ class Api:
             return plain_not_found()
         if route.verb == "list" and context.info.verb == "watch":
             route = Route(route.kind, "watch", route.namespace, route.name)
+        kind = route.kind
+        if (kind.group, kind.version, kind.plural) in DEPRECATED:
+            context.warn(DEPRECATED[kind.group, kind.version, kind.plural])
         request = Request(context, route, self._parts)
         endpoint = self._endpoint(route)
         try:

@@ -105,8 +105,6 @@ def attributes_of(context: RequestContext, user: User) -> Attributes:
     if not info.is_resource:
         return Attributes(user, info.verb, info.path)
     verb = info.verb
-    if info.subresource in ("exec", "attach", "portforward") and info.resource == "pods" and verb == "get":
-        verb = "create"  # an upgrade by GET does what POST does and needs the same right
     label_selector = field_selector = ""
     if verb in ("list", "watch", "deletecollection") and context.request.query_string:
         label_selector = context.query.get("labelSelector", "")
@@ -166,10 +164,23 @@ class AuthorizationFilter:
     async def __call__(self, context: RequestContext, following: Next) -> Reply | web.StreamResponse:
         assert context.user is not None
         attributes = attributes_of(context, context.user)
+        self._require(attributes)
+        if attributes.subresource in STREAMS and attributes.verb == "get" and is_upgrade(context.request):
+            # An upgrade by GET does what POST does and needs the same right.
+            self._require(replace(attributes, verb="create"))
+        return await following(context)
+
+    def _require(self, attributes: Attributes) -> None:
         decision = self._authorizer.authorize(attributes)
         if not decision.allowed:
             raise refusal(attributes, decision.reason)
-        return await following(context)
+
+
+STREAMS = frozenset(("exec", "attach", "portforward"))
+
+
+def is_upgrade(request: web.BaseRequest) -> bool:
+    return "upgrade" in request.headers.get("Connection", "").lower()
 
 
 def refusal(attributes: Attributes, reason: str) -> ApiError:

@@ -63,7 +63,7 @@ class RequestContext:
         query = self.query
         field_name = None
         selector = query.get("fieldSelector")
-        if selector and "metadata.name" in selector:
+        if selector and "metadata.name" in selector and info.verb != "delete":
             try:
                 field_name = parse_field_selector(selector).required_value("metadata.name")
             except SelectorError:

@@ -45,9 +45,6 @@ class DefinitionStrategy(SpecStrategy):
         obj["status"] = {
             "acceptedNames": {"kind": "", "plural": ""}, "conditions": [], "storedVersions": stored,
         }  # fmt: skip
-        finalizers = obj["metadata"].setdefault("finalizers", [])
-        if CLEANUP not in finalizers:
-            finalizers.append(CLEANUP)
 
     def prepare_update(self, write: Write, obj: Object, old: Object) -> None:
         super().prepare_update(write, obj, old)

@@ -36,10 +36,15 @@ TABLE: dict[tuple[str, str], type[Strategy]] = {
     ("node.k8s.io", "runtimeclasses"): w.RuntimeClassStrategy,
     ("policy", "poddisruptionbudgets"): w.BudgetStrategy,
     ("resource.k8s.io", "resourceclaims"): w.ReturnsDeletedStrategy,
+    ("resource.k8s.io", "deviceclasses"): w.DeviceClassStrategy,
     ("scheduling.k8s.io", "priorityclasses"): w.PriorityClassStrategy,
     ("storage.k8s.io", "storageclasses"): w.ReturnsDeletedStrategy,
     ("storage.k8s.io", "csidrivers"): w.DriverStrategy,
-    ("storage.k8s.io", "csinodes"): Strategy,
+    ("storage.k8s.io", "csinodes"): w.ConditionalStrategy,
+    ("storage.k8s.io", "csistoragecapacities"): w.ConditionalStrategy,
+    ("storage.k8s.io", "volumeattachments"): w.AttachmentStrategy,
+    ("apps", "daemonsets"): w.DaemonSetStrategy,
+    ("apps", "deployments"): w.DeploymentStrategy,
     (RBAC, "roles"): w.CreateOnUpdateStrategy,
     (RBAC, "clusterroles"): w.CreateOnUpdateStrategy,
     (RBAC, "rolebindings"): w.CreateOnUpdateStrategy,
@@ -50,12 +55,12 @@ TABLE: dict[tuple[str, str], type[Strategy]] = {
 
 #: Kinds whose generation counts changes of spec and that need nothing else.
 SPEC_KINDS = {
-    ("apps", "daemonsets"), ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"),
+    ("apps", "replicasets"), ("apps", "statefulsets"),
     ("batch", "cronjobs"), ("networking.k8s.io", "ingresses"), ("networking.k8s.io", "networkpolicies"),
     ("networking.k8s.io", "ingressclasses"), (FLOW, "flowschemas"), (FLOW, "prioritylevelconfigurations"),
     (ADMISSION, "validatingadmissionpolicies"), (ADMISSION, "validatingadmissionpolicybindings"),
     (ADMISSION, "mutatingadmissionpolicies"), (ADMISSION, "mutatingadmissionpolicybindings"),
-    ("resource.k8s.io", "resourceslices"), ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "resourceslices"),
 }  # fmt: skip
 
 

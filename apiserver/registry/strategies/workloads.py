@@ -16,6 +16,36 @@ ORPHANED_JOBS = (
 )
 
 
+class DeploymentStrategy(SpecStrategy):
+    def prepare_status_update(self, write: Write, obj: Object, old: Object) -> None:
+        super().prepare_status_update(write, obj, old)
+        keep(obj["metadata"], old["metadata"], "labels")
+
+
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+class DaemonSetStrategy(SpecStrategy):
+    """Keeps the old counter of template changes, which only the server may move."""
+
+    def prepare_create(self, write: Write, obj: Object) -> None:
+        super().prepare_create(write, obj)
+        self._set(obj, 1)
+
+    def prepare_update(self, write: Write, obj: Object, old: Object) -> None:
+        counted = (old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION, "")
+        number = int(counted) if counted.isascii() and counted.isdigit() else 0
+        if (obj.get("spec") or {}).get("template") != (old.get("spec") or {}).get("template"):
+            number += 1
+        self._set(obj, number)
+        super().prepare_update(write, obj, old)
+
+    @staticmethod
+    def _set(obj: Object, number: int) -> None:
+        meta = obj["metadata"]
+        meta["annotations"] = {**(meta.get("annotations") or {}), TEMPLATE_GENERATION: str(number)}
+
+
 class JobStrategy(SpecStrategy):
     default_propagation = "Orphan"
 
@@ -146,8 +176,17 @@ class ReturnsDeletedStrategy(Strategy):
     returns_deleted = True
 
 
-class DriverStrategy(SpecStrategy):
+class DriverStrategy(Strategy):
     unconditional_update = False
+    returns_deleted = True
+
+
+class AttachmentStrategy(Strategy):
+    unconditional_update = False
+    returns_deleted = True
+
+
+class DeviceClassStrategy(SpecStrategy):
     returns_deleted = True
 
 
