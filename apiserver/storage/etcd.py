@@ -207,6 +207,9 @@ class EtcdStorage(Feed):
             except StorageError as error:
                 LOG.warning("the watch on etcd broke: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                LOG.exception("the watch on etcd failed")  # without it every cache would silently grow old
+                await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self._connected.clear()
 

@@ -165,15 +165,16 @@ class EtcdClient:
 
     def _next_endpoint(self, failed: grpc.aio.Channel) -> None:
         """Who else failed on the same channel has already moved on."""
-        if failed is self._channel and len(self.endpoints) > 1:
-            self._chosen = (self._chosen + 1) % len(self.endpoints)
-            self._channel = None
-            self._methods.clear()
-            # Others may still wait on the old one: it closes when their calls have ended.
-            closing: Coroutine[Any, Any, None] = failed.close(self._call_seconds)
-            task = asyncio.get_running_loop().create_task(closing, name="etcd-close")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        if failed is not self._channel or len(self.endpoints) == 1:
+            return
+        self._chosen = (self._chosen + 1) % len(self.endpoints)
+        self._channel = None
+        self._methods.clear()
+        # Others may still wait on the old one: it closes when their calls have ended.
+        closing: Coroutine[Any, Any, None] = failed.close(self._call_seconds)
+        task = asyncio.get_running_loop().create_task(closing, name="etcd-close")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _translated(self, error: grpc.aio.AioRpcError, revision: int) -> StorageError:
         code, said = error.code(), error.details() or ""

@@ -13,10 +13,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from apiserver.storage.interface import EventSink, FutureRevision, LossSink, StorageError, StoreEvent
+
+LOG = logging.getLogger(__name__)
 
 RING_EVENTS = 1024
 NUDGE_SECONDS = 0.1  # a remote engine's stream is normally quicker than this
@@ -40,8 +43,12 @@ class HubSubscription:
         return max(self._hub.revision, self._floor)  # the follower began with what was there at the floor
 
     def offer(self, event: StoreEvent) -> None:
+        """One follower's mistake must not keep an event from the others or its answer from the writer."""
         if event.revision > self._floor and not self.closed:
-            self.sink(event)
+            try:
+                self.sink(event)
+            except Exception:
+                LOG.exception("a follower of %s failed at revision %d", self.prefix, event.revision)
 
     def lose(self, error: StorageError) -> None:
         if not self.closed:

@@ -118,7 +118,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, quota_bytes: int) -> No
         connection.execute(f"PRAGMA max_page_count = {max(quota_bytes // page, 1)}")
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     _check(connection, path, meta)
-    connection.execute("UPDATE meta SET value = 0 WHERE name = 'clean'")
+    try:
+        connection.execute("UPDATE meta SET value = 0 WHERE name = 'clean'")
+    except sqlite3.Error as error:
+        if not isinstance(translated(error, path), StorageFull):
+            raise  # a full disk is no reason not to serve reads
 
 
 def _check(connection: sqlite3.Connection, path: Path, meta: dict[str, int]) -> None:

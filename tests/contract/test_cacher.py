@@ -504,6 +504,38 @@ async def test_observers_see_everything_in_step(cacher: Cacher, pods: Pods) -> N
     assert seen[-1] == (b, 0, c)
 
 
+async def test_bytes_that_are_no_object_harm_nobody_else(
+    cacher: Cacher, pods: Pods, storage: Storage, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher = await cacher.watch()
+    await storage.create(prefix + "default/bad", b"not json")
+    good = await pods.put("good")
+    assert await told(watcher, 1) == [("ADDED", "good", good)]
+    assert names((await cacher.list()).entries) == ["good"]
+    assert "default/bad" in caplog.text
+    late = new_cacher(storage, prefix)
+    await late.start()
+    assert names((await late.list()).entries) == ["good"]
+    await late.close()
+    await storage.delete(prefix + "default/bad")
+
+
+async def test_an_observer_that_fails_harms_nobody_else(
+    cacher: Cacher, pods: Pods, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(change: Change) -> None:
+        raise RuntimeError("broken observer")
+
+    seen: list[Change] = []
+    cacher.observe(fail)
+    cacher.observe(seen.append)
+    watcher = await cacher.watch()
+    revision = await pods.put("a")
+    assert await told(watcher, 1) == [("ADDED", "a", revision)]
+    assert [change.revision for change in seen] == [revision]
+    assert "broken observer" in caplog.text
+
+
 async def test_no_gap_and_no_double_for_watchers_that_come_and_go(cacher: Cacher, pods: Pods) -> None:
     """Writers at work; clients list, watch from there, drop the watch, come back with the last revision they saw."""
     rng = random.Random(11)

@@ -11,6 +11,7 @@ memory; only snapshots older than the history are read from the store.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from apiserver.storage.interface import (
     Subscription,
 )
 from apiserver.storage.keys import after
+
+LOG = logging.getLogger(__name__)
 
 WAIT_SECONDS = 3.0
 BOOKMARK_SECONDS = 60.0
@@ -103,7 +106,8 @@ class Cacher:
     async def _load(self) -> None:
         listed = await self._storage.list(self.prefix)
         before = self._index.by_key
-        self._index.fill(self._entry(item.key, item.value, item.revision) for item in listed.items)
+        entries = [self._entry(item.key, item.value, item.revision) for item in listed.items]
+        self._index.fill(entry for entry in entries if entry is not None)
         self._history = History(listed.revision)
         self._report_difference(before, listed.revision)
         self._subscription = await self._storage.follow(
@@ -125,7 +129,8 @@ class Cacher:
         while True:
             try:
                 return await self._load()
-            except (StorageUnavailable, Compacted):
+            except StorageError as error:
+                LOG.warning("cannot fill the watch cache of %s: %s", self.prefix, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _report_difference(self, before: dict[str, Entry], revision: int) -> None:
@@ -136,30 +141,38 @@ class Cacher:
         for key in {**before, **now}:
             old, new = before.get(key), now.get(key)
             if (old and old.revision) != (new and new.revision):
-                change = Change(old, new, new.revision if new else revision, at)
-                for observer in self._observers:
-                    observer(change)
+                self._notify(Change(old, new, new.revision if new else revision, at))
 
     # the feed
 
-    def _entry(self, key: str, value: bytes, revision: int) -> Entry:
-        return make_entry(key, value, revision, self._fields_of)
+    def _entry(self, key: str, value: bytes, revision: int) -> Entry | None:
+        """None for bytes that are no object: somebody wrote past the API. The rest of the resource stays served."""
+        try:
+            return make_entry(key, value, revision, self._fields_of)
+        except Exception:
+            LOG.exception("the stored bytes of %s at revision %d are not an object of this resource", key, revision)
+            return None
 
     def _apply(self, event: StoreEvent) -> None:
         before = self._index.by_key.get(event.key)
-        now = None
-        if event.type != "delete":
-            now = self._entry(event.key, event.value, event.revision)
+        now = self._entry(event.key, event.value, event.revision) if event.type != "delete" else None
+        if now is not None:
             self._index.put(now)
-        elif before is None:
-            return
-        else:
+        elif before is not None:
             self._index.remove(event.key)
+        else:
+            return
         change = Change(before, now, event.revision, self._monotonic())
         self._history.append(change)
-        for observer in self._observers:
-            observer(change)
         self._watchers.deliver(change)
+        self._notify(change)
+
+    def _notify(self, change: Change) -> None:
+        for observer in self._observers:
+            try:
+                observer(change)
+            except Exception:
+                LOG.exception("an observer of %s failed on %s", self.prefix, change.key)
 
     # memory reads: the cache as it is, never waiting
 
@@ -247,7 +260,8 @@ class Cacher:
     async def _list_stored(self, revision: int, predicate: Predicate, limit: int, start_key: str) -> CachedList:
         folder = self._index.folder(predicate)
         listed = await self._storage.list(folder, start_key=start_key, revision=revision)
-        entries = {item.key: self._entry(item.key, item.value, item.revision) for item in listed.items}
+        made = (self._entry(item.key, item.value, item.revision) for item in listed.items)
+        entries = {entry.key: entry for entry in made if entry is not None}
         return self._page(list(entries), entries, predicate, limit, revision)
 
     @staticmethod
