@@ -165,7 +165,7 @@ class EtcdClient:
 
     def _next_endpoint(self, failed: grpc.aio.Channel) -> None:
         """Who else failed on the same channel has already moved on."""
-        if failed is not self._channel or len(self.endpoints) == 1:
+        if failed != self._channel or len(self.endpoints) == 1:
             return
         self._chosen = (self._chosen + 1) % len(self.endpoints)
         self._channel = None

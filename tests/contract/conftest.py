@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
+from apiserver.storage.cacher import Cacher
 from apiserver.storage.interface import Storage
 from apiserver.storage.memory import MemoryStorage
 from apiserver.storage.sqlite import SqliteStorage
+from tests.contract.pods import Pods, new_cacher
 
 ENGINES = ("memory", "sqlite", "etcd")
 MakeStorage = Callable[..., Awaitable[Any]]
@@ -99,7 +101,7 @@ async def make_storage(
     opened: list[Storage] = []
 
     async def make(**options: Any) -> Storage:
-        storage: Any
+        storage: Storage
         if engine == "memory":
             storage = MemoryStorage(**options)
         elif engine == "sqlite":
@@ -127,3 +129,16 @@ async def storage(make_storage: MakeStorage) -> Storage:
 def prefix() -> str:
     """A folder of the test's own, so that tests can share an etcd."""
     return f"/registry/{uuid.uuid4().hex[:12]}/"
+
+
+@pytest.fixture
+async def cacher(storage: Storage, prefix: str) -> AsyncIterator[Cacher]:
+    made = new_cacher(storage, prefix)
+    await made.start()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def pods(storage: Storage, prefix: str) -> Pods:
+    return Pods(storage, prefix)
