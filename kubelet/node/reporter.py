@@ -130,14 +130,16 @@ class NodeReporter:
     async def run_status(self) -> None:
         """Looks often while the node is not ready (its network is about to come), rarely after that."""
         while True:
-            ready = False
+            delay = CHECK_SECONDS
             try:
-                ready = await self.report()
+                if not await self.report():
+                    delay = NOT_READY_CHECK_SECONDS
             except (ApiError, ConnectError) as error:
                 log.info("node status not written", error=str(error))
+                delay = RETRY_SECONDS
             self._wake.clear()
             try:
-                async with asyncio.timeout(CHECK_SECONDS if ready else NOT_READY_CHECK_SECONDS):
+                async with asyncio.timeout(delay):
                     await self._wake.wait()
             except TimeoutError:
                 pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubelet.podspec import Pod, init_containers, is_sidecar, restart_policy
+from kubelet.podspec import Pod, init_containers, is_sidecar, is_static, restart_policy
 
 Status = dict[str, Any]
 PENDING, RUNNING, SUCCEEDED, FAILED = "Pending", "Running", "Succeeded", "Failed"
@@ -17,6 +17,10 @@ def compute_phase(pod: Pod, init_statuses: Sequence[Status], statuses: Sequence[
     if before in (SUCCEEDED, FAILED):
         return str(before)  # never goes back
     phase = _phase(pod, init_statuses, statuses)
+    if ended and phase == RUNNING and not is_static(pod):
+        # Ended by a deletion or a decision, not by its containers: how they ended says how the pod did.
+        ends = [end for end in (_end(s) for s in statuses) if end is not None]
+        phase = SUCCEEDED if ends and all(end.get("exitCode") == 0 for end in ends) else FAILED
     if phase in (SUCCEEDED, FAILED) and not ended:
         return RUNNING if any_has_run(statuses) else PENDING
     return phase

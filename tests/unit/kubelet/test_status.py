@@ -145,3 +145,10 @@ def test_a_patch_keeps_the_conditions_of_others_and_clears_what_is_gone() -> Non
     assert [c["type"] for c in patch["conditions"]] == ["Ready", "x/y"]
     assert patch["reason"] is None
     assert patch["phase"] == "Running"
+
+
+def test_a_deleted_pod_ends_in_the_phase_that_its_containers_earned() -> None:
+    ending = Ending(9.0, 30)
+    assert status(pod(), observed(exited(), sandboxes=(STOPPED,), ending=ending))["phase"] == "Succeeded"
+    assert status(pod(), observed(exited(code=137), sandboxes=(STOPPED,), ending=ending))["phase"] == "Failed"
+    assert status(pod(), observed(sandboxes=(), ending=ending))["phase"] == "Pending"
