@@ -33,7 +33,9 @@ from apiserver.discovery.openapi import OpenApi
 from apiserver.discovery.paths import Paths
 from apiserver.endpoints.binding import create_binding
 from apiserver.endpoints.bodies import BodyReader
+from apiserver.endpoints.connect import Connections
 from apiserver.endpoints.eviction import create_eviction
+from apiserver.endpoints.locate import Locator
 from apiserver.endpoints.printers import TablePrinters
 from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
@@ -56,8 +58,10 @@ from apiserver.server.chain import (
 from apiserver.server.context import RequestContext
 from apiserver.server.negotiate import JSON, negotiate
 from apiserver.server.responses import Reply, encode_json
+from apiserver.server.reverse_proxy import ReverseProxy
 from apiserver.storage.factory import open_storage
 from machinery.api.defaults import apply_defaults
+from machinery.api.kinds import Kind
 from machinery.api.table import new_table
 
 if TYPE_CHECKING:
@@ -77,6 +81,7 @@ class Assembly:
             cert_file=options.etcd_cert_file, key_file=options.etcd_key_file,
         )
         self.schemas = Schemas()
+        self.proxy = ReverseProxy()
         self.pipeline = WritePipeline(
             self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
         )
@@ -101,6 +106,7 @@ class Assembly:
         self.health.bootstrapped = True
 
     async def close(self) -> None:
+        await self.proxy.close()
         await self.resources.close()
         await self.storage.close()
 
@@ -125,6 +131,7 @@ class Assembly:
         api.answer("", "bindings", "", create_binding)
         api.answer("", "pods", "binding", create_binding)
         api.answer("", "pods", "eviction", create_eviction)
+        self._add_connections(api)
         self.edge = Edge(fold([
             AuthenticationFilter(authenticator, anonymous=options.anonymous),
             ImpersonationFilter(authorization.impersonation),
@@ -148,6 +155,20 @@ class Assembly:
             api.answer(group, resource, "", review_endpoint(answer))
         api.answer("", "serviceaccounts", "token", review_endpoint(reviews.token_request))
 
+    def _add_connections(self, api: Api) -> None:
+        pki = self.options.home / "pki"
+        locator = Locator(
+            self.reader, certificate=pki / "apiserver-kubelet-client.crt", key=pki / "apiserver-kubelet-client.key",
+            authority=self.options.kubelet_certificate_authority,
+            address_types=self.options.kubelet_preferred_address_types,
+        )
+        connections = Connections(locator, self.proxy, self.pipeline)
+        api.answer("", "pods", "log", connections.log)
+        for name in ("exec", "attach", "portforward"):
+            api.answer("", "pods", name, connections.stream)
+        for resource in ("pods", "services", "nodes"):
+            api.answer("", resource, "proxy", connections.proxy)
+
     def _add_key_documents(self, paths: Paths) -> None:
         keys = verifying_keys(self.auth_options)
         issuer = self.auth_options.service_account_issuer
@@ -167,13 +188,14 @@ class Assembly:
 
 
 def _validator() -> Any:
+    """Validation of the kinds that have rules; of the others only what holds for every update."""
     from apiserver import validation
 
-    try:
-        validation.rules._table()
-    except ImportError as error:
-        log.warning("validation is incomplete and switched off", error=str(error))
-        return lambda kind, obj, old, subresource: update_causes(obj, old) if old is not None else []
-    return validation.validate
+    known = validation.rules._table()
 
+    def validate(kind: Kind, obj: dict[str, Any], old: dict[str, Any] | None, subresource: str) -> list[dict[str, Any]]:
+        if kind.custom or (kind.group, kind.kind) in known:
+            return validation.validate(kind, obj, old, subresource)
+        return update_causes(obj, old) if old is not None else []
 
+    return validate

@@ -60,12 +60,16 @@ class RegistryWriter:
         self._user = user
         self._manager = manager
 
-    async def create(self, group: str, resource: str, namespace: str, obj: Object) -> Object:
+    async def create(
+        self, group: str, resource: str, namespace: str, obj: Object, *, bypass: bool = False
+    ) -> Object:
         store, kind = self._find(group, resource)
         copied = deep_copy(obj)
         copied = {"kind": kind.kind, "apiVersion": kind.api_version, **without_type(copied)}
         copied.setdefault("metadata", {})
-        return (await store.create(self._write(kind, namespace, ""), copied)).obj
+        write = self._write(kind, namespace, "")
+        write.bypass = bypass
+        return (await store.create(write, copied)).obj
 
     async def update(
         self, group: str, resource: str, namespace: str, name: str, change: Callable[[Object], Object | None],
@@ -86,9 +90,9 @@ class RegistryWriter:
         await deletion.delete(store, self._write(kind, namespace, name))
 
     async def ensure(self, group: str, resource: str, namespace: str, obj: Object) -> None:
-        """Create unless it is there."""
+        """Create unless it is there: what the server is born with needs nobody's judgement."""
         try:
-            await self.create(group, resource, namespace, obj)
+            await self.create(group, resource, namespace, obj, bypass=True)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise

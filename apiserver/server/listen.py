@@ -37,12 +37,15 @@ class ApiProtocol(RequestHandler):
 
     def take_over(self, sink: Callable[[bytes], None]) -> asyncio.Transport:
         """Give the raw connection away. ``sink`` gets bytes, and b"" once when the client is gone."""
+        transport = self.transport
+        if transport is None:
+            raise ConnectionResetError("client is gone")
         self._raw_sink = sink
         self._keepalive = False
-        transport = self.transport
-        if not isinstance(transport, asyncio.Transport) and transport is None:
-            raise ConnectionResetError("client is gone")
-        return transport  # type: ignore[return-value]
+        early, self._message_tail = self._message_tail, b""
+        if early:
+            sink(early)
+        return transport
 
     def data_received(self, data: bytes) -> None:
         if self._raw_sink is not None:
