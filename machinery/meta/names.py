@@ -41,7 +41,12 @@ EMPTY = "must be non-empty"
 
 
 def too_long(limit: int) -> str:
+    """Labels and qualified names say bytes, DNS names say characters; both count bytes."""
     return f"must be no more than {limit} bytes"
+
+
+def _too_many_characters(limit: int) -> str:
+    return f"must be no more than {limit} characters"
 
 
 def regex_message(text: str, pattern: str, *examples: str) -> str:
@@ -88,7 +93,7 @@ def _size(value: str) -> int:
 
 
 def dns1123_label(value: str) -> list[str]:
-    errors = [too_long(LABEL_MAX_LENGTH)] if _size(value) > LABEL_MAX_LENGTH else []
+    errors = [_too_many_characters(LABEL_MAX_LENGTH)] if _size(value) > LABEL_MAX_LENGTH else []
     if not _label_re.fullmatch(value):
         # A name that would do as a subdomain has only its dots to blame.
         errors.append("must not contain dots" if _subdomain_re.fullmatch(value) else _LABEL_TEXT)
@@ -96,21 +101,21 @@ def dns1123_label(value: str) -> list[str]:
 
 
 def dns1123_subdomain(value: str) -> list[str]:
-    errors = [too_long(SUBDOMAIN_MAX_LENGTH)] if _size(value) > SUBDOMAIN_MAX_LENGTH else []
+    errors = [_too_many_characters(SUBDOMAIN_MAX_LENGTH)] if _size(value) > SUBDOMAIN_MAX_LENGTH else []
     if not _subdomain_re.fullmatch(value):
         errors.append(_SUBDOMAIN_TEXT)
     return errors
 
 
 def dns1035_label(value: str) -> list[str]:
-    errors = [too_long(LABEL_MAX_LENGTH)] if _size(value) > LABEL_MAX_LENGTH else []
+    errors = [_too_many_characters(LABEL_MAX_LENGTH)] if _size(value) > LABEL_MAX_LENGTH else []
     if not _dns1035_re.fullmatch(value):
         errors.append(_DNS1035_TEXT)
     return errors
 
 
 def wildcard_dns1123_subdomain(value: str) -> list[str]:
-    errors = [too_long(SUBDOMAIN_MAX_LENGTH)] if _size(value) > SUBDOMAIN_MAX_LENGTH else []
+    errors = [_too_many_characters(SUBDOMAIN_MAX_LENGTH)] if _size(value) > SUBDOMAIN_MAX_LENGTH else []
     if not _wildcard_re.fullmatch(value):
         errors.append(_WILDCARD_TEXT)
     return errors
@@ -141,7 +146,8 @@ def _qualified_name(value: str) -> tuple[str, ...]:
         if not prefix:
             errors.append("prefix part " + EMPTY)
         else:
-            errors.extend("prefix part " + text for text in dns1123_subdomain(prefix))
+            errors.extend("prefix part " + text.replace(" characters", " bytes", text.startswith("must be no more"))
+                          for text in dns1123_subdomain(prefix))
     if not name:
         errors.append("name part " + EMPTY)
     elif _size(name) > LABEL_MAX_LENGTH:
@@ -189,7 +195,7 @@ def env_var_name(value: str) -> list[str]:
 
 
 def config_map_key(value: str) -> list[str]:
-    errors = [too_long(SUBDOMAIN_MAX_LENGTH)] if _size(value) > SUBDOMAIN_MAX_LENGTH else []
+    errors = [_too_many_characters(SUBDOMAIN_MAX_LENGTH)] if _size(value) > SUBDOMAIN_MAX_LENGTH else []
     if not _config_key_re.fullmatch(value):
         errors.append(_CONFIG_KEY_TEXT)
     # A key becomes a file in a volume: it must not climb out, and `..x` is how volumes name their own data.

@@ -31,7 +31,7 @@ def test_names(check: names.NameCheck, good: list[str], bad: list[str]) -> None:
 
 def test_words() -> None:
     assert names.dns1123_label("a.b") == ["must not contain dots"]
-    assert names.dns1123_label("-" * 64)[0] == "must be no more than 63 bytes"
+    assert names.dns1123_label("-" * 64)[0] == "must be no more than 63 characters"
     assert names.qualified_name("/a") == ["prefix part must be non-empty"]
     assert names.dns1123_label("A")[0].endswith(
         "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')")

@@ -1,0 +1,5 @@
+"""Rules to come."""
+
+from apiserver.validation.rules import Rules
+
+RULES: dict[tuple[str, str], Rules] = {}
