@@ -30,6 +30,7 @@ class Container:
     hash: str = ""
     backoff_step: int = 0
     log_path: str = ""
+    grace_seconds: int = 30
     user: Mapping[str, object] | None = None
 
     @property

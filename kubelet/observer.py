@@ -148,6 +148,7 @@ def container_of(status: Any, sandbox_id: str, read_message: MessageReader) -> C
         hash=annotations.get(names.CONTAINER_HASH, ""),
         backoff_step=_number(annotations, names.CONTAINER_BACKOFF, 0),
         log_path=status.log_path,
+        grace_seconds=_number(annotations, names.POD_GRACE_PERIOD, 30),
         user=None if user is None else _user(user),
     )
 

@@ -242,11 +242,12 @@ class Pods:
 
 
 def orphan(runtime: PodRuntime) -> Pod:
-    """Enough of a pod to end it."""
+    """Enough of a pod to end it: the grace period travels with its containers."""
+    grace = max((container.grace_seconds for container in runtime.containers), default=1)
     return {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"uid": runtime.uid, "name": runtime.name or "orphan", "namespace": runtime.namespace or "default",
                      "annotations": {CONFIG_HASH: runtime.uid}, "labels": {names.POD_UID: runtime.uid}},
-        "spec": {"containers": [], "restartPolicy": "Never"},
+        "spec": {"containers": [], "restartPolicy": "Never", "terminationGracePeriodSeconds": grace},
         "status": {},
     }  # fmt: skip
