@@ -7,14 +7,12 @@ Node authorizer; the rest is granted here to the group of all nodes.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
 from typing import Any
 
 from cli.local.quickclient import QuickClient
 
 RBAC = "rbac.authorization.k8s.io"
 MANAGER = "navarch-bootstrap"
-CONTROLLERS_USER = "system:kube-controller-manager"
 DNS_ADDRESS = "10.96.0.10"
 
 Object = dict[str, Any]
@@ -60,31 +58,16 @@ _READ = ["get", "list", "watch"]
 _CSR = "system:certificates.k8s.io:certificatesigningrequests"
 
 
-def _binding(name: str, role: str, subject: str, kind: str = "Group") -> Object:
+def _binding(name: str, role: str, group: str) -> Object:
     return {
         "apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": RBAC, "kind": kind, "name": subject}],
+        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group}],
     }  # fmt: skip
 
 
-def controller_bindings(cluster_roles: Iterable[str], present: Container[str]) -> list[Object]:
-    """Upstream gives every controller an account of its own; ours are one process with one certificate, which
-    therefore holds the roles of all of them, and nothing beyond."""
-    return [
-        _binding(name, role, CONTROLLERS_USER, kind="User")
-        for role in cluster_roles
-        if role.startswith("system:controller:") and (name := f"navarch:{role.removeprefix('system:')}") not in present
-    ]
-
-
 def ensure_bootstrap(client: QuickClient) -> None:
-    roles = _names(client, _PATHS["ClusterRole"])
-    present = set(_names(client, _PATHS["ClusterRoleBinding"]))
-    for obj in [*bootstrap_objects(), *controller_bindings(roles, present)]:
+    for obj in bootstrap_objects():
         path = f"{_PATHS[obj['kind']]}/{obj['metadata']['name']}?fieldManager={MANAGER}&force=true"
         client.request("PATCH", path, obj, content_type="application/apply-patch+yaml")
 
-
-def _names(client: QuickClient, path: str) -> list[str]:
-    return [item["metadata"]["name"] for item in client.get(path)["items"]]

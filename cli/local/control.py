@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cli.local.layout import ClusterLayout
+from cli.local.supervise.code import code_fingerprint
 
 
 class Busy(RuntimeError):
@@ -83,16 +84,32 @@ def is_running(layout: ClusterLayout) -> bool:
     return True
 
 
+def _wait_unlocked(layout: ClusterLayout, timeout_seconds: float) -> None:
+    """The old supervisor has answered and is about to let go of its lock."""
+    deadline = time.monotonic() + timeout_seconds
+    with open(layout.run / "supervisor.lock") as lock:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.005)
+
+
 def process_states(layout: ClusterLayout) -> list[dict[str, Any]]:
     states: list[dict[str, Any]] = ask(layout, "status")["processes"]
     return states
 
 
 def ensure_supervisor(layout: ClusterLayout, timeout_seconds: float = 5.0) -> bool:
-    """Reconcile with the running one, or start one. True when it was started now."""
+    """Reconcile with the running one, or start one. True when it was started now. One that runs older code than is
+    installed is replaced; what it looks after goes on under the new one."""
     try:
-        ask(layout, "reconcile")
-        return False
+        if ask(layout, "status").get("code") == code_fingerprint():
+            ask(layout, "reconcile")
+            return False
+        ask(layout, "leave")
+        _wait_unlocked(layout, timeout_seconds)
     except NoSupervisor:
         pass
     layout.log.mkdir(parents=True, exist_ok=True)

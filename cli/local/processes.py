@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cli.local.layout import (
     API_PORT,
@@ -55,7 +56,7 @@ def plan_processes(layout: ClusterLayout, spec: ClusterSpec, python: str = sys.e
             machine = layout.node(node.name, node.index)
             processes += [_containerd(machine), _agent(layout, machine, python)]
     processes += [
-        _component(layout, python, "controllers"),
+        _component(layout, python, "controllers", *controller_flags(layout.home)),
         _component(layout, python, "scheduler"),
         _gateway(layout, python),
     ]
@@ -100,12 +101,25 @@ def _etcd(layout: ClusterLayout) -> ProcessSpec:
     )  # fmt: skip
 
 
-def _component(layout: ClusterLayout, python: str, name: str) -> ProcessSpec:
+def controller_flags(home: Path) -> tuple[str, ...]:
+    """The keys that the controllers sign with."""
+    pki = home / "pki"
+    return (
+        "--cluster-cidr", POD_CIDR,
+        "--root-ca-file", str(pki / "ca.crt"),
+        "--cluster-signing-cert-file", str(pki / "ca.crt"),
+        "--cluster-signing-key-file", str(pki / "ca.key"),
+        "--service-account-private-key-file", str(pki / "sa.key"),
+    )  # fmt: skip
+
+
+def _component(layout: ClusterLayout, python: str, name: str, *flags: str) -> ProcessSpec:
     """A single server has one of each: electing a leader would only delay the first decision."""
     return ProcessSpec(
         name=name,
         command=(
             python, "-m", name, "--kubeconfig", str(layout.component_kubeconfig(name)), "--leader-elect=false",
+            *flags,
         ),
         log=str(layout.log / f"{name}.log"),
         netns=str(layout.netns_path),

@@ -25,11 +25,14 @@ from cli.local.processes import Listener, ProcessSpec, plan_processes
 from cli.local.spec import read_spec
 from cli.local.supervise.changes import plan_changes
 from cli.local.supervise.child import Record, Records, spawn, started_at
+from cli.local.supervise.code import code_fingerprint
 from cli.local.supervise.restart import History
 
 GRACE_SECONDS = 8.0
 ROTATE_BYTES = 32 << 20
 ROTATE_EVERY_SECONDS = 60.0
+
+CODE = code_fingerprint()  # as it was when this process read it
 
 Planner = Callable[[], list[ProcessSpec]]
 
@@ -55,6 +58,7 @@ class Supervisor:
     listeners: dict[Listener, socket.socket] = field(default_factory=dict)
     waiting: list[socket.socket] = field(default_factory=list)  # clients that want to hear when all has ended
     stopping: bool = False
+    leaving: bool = False  # end without ending anything: another supervisor takes over
 
     def __post_init__(self) -> None:
         self.records = Records(self.directory / "processes")
@@ -71,7 +75,7 @@ class Supervisor:
         self._adopt()
         self.reconcile()
         next_rotation = time.monotonic() + ROTATE_EVERY_SECONDS
-        while not (self.stopping and not self.running):
+        while not self.leaving and not (self.stopping and not self.running):
             for key, _ in self.selector.select(self._timeout(next_rotation)):
                 key.data()
             now = time.monotonic()
@@ -221,12 +225,16 @@ class Supervisor:
             self.waiting.append(client)
             self._stop()
             return
+        if operation == "leave":
+            self.leaving = True
+            self.waiting.append(client)
+            return
         if operation == "reconcile":
             self.reconcile()
         elif operation != "status":
             _answer(client, {"ok": False, "error": f"unknown operation {operation!r}"})
             return
-        _answer(client, {"ok": True, "processes": self.status()})
+        _answer(client, {"ok": True, "code": CODE, "processes": self.status()})
 
     def status(self) -> list[dict[str, Any]]:
         now, found = time.monotonic(), []
