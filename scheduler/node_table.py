@@ -90,7 +90,8 @@ class NodeTable:
         self.pod_limit[slot] = allocatable.pop("pods", 0)
         self.allocatable[:, slot] = 0
         for resource, amount in allocatable.items():
-            self.allocatable[self.row(resource), slot] = amount
+            row = self.row(resource)  # first: a new row is a new array
+            self.allocatable[row, slot] = amount
         if fresh or before is None or _identity(before) != _identity(node):
             taints = tuple(
                 (t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or () if t.get("effect")
@@ -162,7 +163,8 @@ class NodeTable:
 
     def _count(self, pod: PodInfo, slot: int, sign: int) -> None:
         for resource, amount in pod.requests.items():
-            self.used[self.row(resource), slot] += sign * amount
+            row = self.row(resource)
+            self.used[row, slot] += sign * amount
         self.scoring_used[0, slot] += sign * pod.non_zero_cpu
         self.scoring_used[1, slot] += sign * pod.non_zero_memory
         self.pod_count[slot] += sign
