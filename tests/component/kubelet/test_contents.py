@@ -1,0 +1,181 @@
+"""What containers find inside: volumes that follow their objects, limits, static pods, logs, credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubelet import worker
+from kubelet.logs.rotation import LogRotator, rotated_files
+from machinery.meta.errors import ApiError, is_not_found
+from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, shell
+
+pytestmark = [pytest.mark.root, pytest.mark.containerd]
+
+
+async def ensure(cluster: Cluster, plural: str, name: str, **content: Any) -> None:
+    try:
+        await cluster.client.delete("v1", plural, name, namespace="default")
+    except ApiError as error:
+        assert is_not_found(error)
+    await cluster.client.create("v1", plural, {"metadata": {"name": name, "namespace": "default"}, **content})
+
+
+async def until_log(cluster: Cluster, pod: dict[str, Any], text: str, seconds: float = 10) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if text in cluster.log(pod):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{text!r} not in {cluster.log(pod)!r}")
+
+
+async def test_files_follow_their_config_map_but_a_sub_path_does_not(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "REFRESH_SECONDS", 0.5)
+    await ensure(cluster, "configmaps", "app", data={"k": "one"})
+    mounts = [{"name": "m", "mountPath": "/m"}, {"name": "m", "mountPath": "/sub", "subPath": "k"}]
+    container = shell("while :; do echo $(cat /m/k)-$(cat /sub); sleep 0.2; done", volumeMounts=mounts)
+    await cluster.create("follows", containers=[container], volumes=[{"name": "m", "configMap": {"name": "app"}}])
+    pod = await cluster.until("follows", is_ready)
+    await until_log(cluster, pod, "one-one")
+    await cluster.client.patch("v1", "configmaps", "app", {"data": {"k": "two"}}, namespace="default")
+    await until_log(cluster, pod, "two-one")
+
+
+async def test_a_mount_that_fails_recovers_when_the_object_appears(cluster: Cluster) -> None:
+    try:
+        await cluster.client.delete("v1", "secrets", "late", namespace="default")
+    except ApiError as error:
+        assert is_not_found(error)
+    await cluster.create("waits", volumes=[{"name": "v", "secret": {"secretName": "late"}}],
+                         containers=[shell("stat -c '%a %U' -L /v/p; cat /v/p; sleep 1000", volumeMounts=[{"name": "v", "mountPath": "/v"}])])  # fmt: skip
+    await asyncio.sleep(1.5)
+    pod = await cluster.pod("waits")
+    assert pod is not None
+    assert pod["status"]["phase"] == "Pending"
+    await ensure(cluster, "secrets", "late", data={"p": base64.b64encode(b"word\n").decode()})
+    pod = await cluster.until("waits", is_ready)
+    await until_log(cluster, pod, "644 root\nword\n")
+    uid = pod["metadata"]["uid"]
+    table = Path("/proc/self/mountinfo").read_text()
+    assert f"pods/{uid}/volumes/kubernetes.io~secret/v" in table  # a secret is never on a disk
+
+
+async def test_a_sub_path_cannot_leave_its_volume(cluster: Cluster) -> None:
+    mount = {"name": "e", "mountPath": "/e"}
+    await cluster.create(
+        "escape", volumes=[{"name": "e", "emptyDir": {}}],
+        initContainers=[shell("ln -s /etc /e/out", "i", volumeMounts=[mount])],
+        containers=[shell("sleep 1000", volumeMounts=[{"name": "e", "mountPath": "/x", "subPath": "out"}])],
+    )  # fmt: skip
+    pod = await cluster.until("escape", lambda p: (first(p).get("state") or {}).get("waiting", {}).get("reason")
+                              == "CreateContainerConfigError")  # fmt: skip
+    assert "failed to prepare subPath" in first(pod)["state"]["waiting"]["message"]
+
+
+async def test_limits_reach_the_kernel_and_memory_beyond_them_is_an_oom_kill(cluster: Cluster) -> None:
+    limits = {"cpu": "500m", "memory": "32Mi"}
+    await cluster.create("limits", containers=[shell("sleep 1000", resources={"limits": limits, "requests": limits})])
+    pod = await cluster.until("limits", is_ready)
+    assert pod["status"]["qosClass"] == "Guaranteed"
+    assert first(pod)["resources"] == {"limits": limits, "requests": limits}
+    assert first(pod)["allocatedResources"] == limits
+    assert cluster.agent is not None
+    uid, prefix = pod["metadata"]["uid"], cluster.machine.cgroup_prefix
+    v1 = Path("/sys/fs/cgroup/memory")
+    if v1.exists():
+        assert (v1 / prefix / "kubepods" / f"pod{uid}" / "memory.limit_in_bytes").read_text().strip() == str(32 << 20)
+        quota = Path("/sys/fs/cgroup/cpu") / prefix / "kubepods" / f"pod{uid}" / "cpu.cfs_quota_us"
+        assert quota.read_text().strip() == "50000"
+    await cluster.create("oom", restartPolicy="Never",
+                         containers=[shell("head -c 100m /dev/zero | tail -c 100m >/dev/null; exit $?",
+                                           resources={"limits": {"memory": "16Mi"}})])  # fmt: skip
+    ended = await cluster.until("oom", lambda p: p["status"]["phase"] == "Failed")
+    assert first(ended)["state"]["terminated"]["exitCode"] in (137, 1)
+
+
+async def test_a_static_pod_runs_has_a_mirror_and_ends_with_its_file(cluster: Cluster) -> None:
+    directory = cluster.root / "manifests"
+    directory.mkdir(parents=True)
+    await cluster.stop_agent()
+    await cluster.start_agent(manifest_dir=directory)
+    manifest = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: c, image: "localhost/busybox:1", command: [sh, -c, "sleep 1000"]}
+"""
+    (directory / "web.yaml").write_text(manifest)
+    mirror = await cluster.until("web-node-1", is_ready)
+    assert mirror["metadata"]["annotations"]["kubernetes.io/config.source"] == "file"
+    assert mirror["metadata"]["ownerReferences"][0]["kind"] == "Node"
+    container_id = first(mirror)["containerID"]
+    await cluster.delete("web-node-1", grace_period_seconds=0)
+    again = await cluster.until("web-node-1", lambda p: is_ready(p) and p["metadata"]["uid"] != mirror["metadata"]["uid"])
+    assert first(again)["containerID"] == container_id
+    (directory / "web.yaml").unlink()
+    await cluster.until_gone("web-node-1")
+
+
+async def test_a_log_that_grew_is_rotated_and_goes_on(cluster: Cluster) -> None:
+    await cluster.create("chatty", command="i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done")
+    pod = await cluster.until("chatty", is_running)
+    assert cluster.agent is not None
+    await until_log(cluster, pod, "line 20\n")
+    rotator = LogRotator(cluster.agent.runtime, max_bytes=200, max_files=3)
+    meta = pod["metadata"]
+    path = cluster.options.pod_logs / f"default_chatty_{meta['uid']}" / "c" / "0.log"
+    for _ in range(4):
+        await rotator.rotate_all()
+        await asyncio.sleep(1.05)  # names carry seconds
+    kept = rotated_files(path)
+    assert len(kept) == 2
+    assert [p.suffix == ".gz" for p in kept] == [True, False]
+    assert path.stat().st_size > 0
+
+
+async def test_a_pod_that_wants_an_image_from_nowhere_backs_off(cluster: Cluster) -> None:
+    await cluster.create("pull", containers=[{"name": "c", "image": "127.0.0.1:1/a:1"}])
+    pod = await cluster.until("pull", lambda p: (first(p).get("state") or {}).get("waiting", {}).get("reason")
+                              == "ImagePullBackOff")  # fmt: skip
+    assert first(pod)["state"]["waiting"]["message"].startswith('Back-off pulling image "127.0.0.1:1/a:1": ErrImagePull:')
+
+
+async def test_an_image_change_replaces_the_container_in_place(cluster: Cluster) -> None:
+    from kubelet.images.importer import import_archive
+    from kubelet.images.oci import ImageConfig, build_image, busybox_layer
+
+    archive = build_image("localhost/busybox:2", [busybox_layer(Path("/bin/busybox").read_bytes(), ["sh", "sleep"])],
+                          ImageConfig(env=["PATH=/bin"]))  # fmt: skip
+    await import_archive(cluster.machine.endpoint, archive)
+    await cluster.create("changes")
+    before = await cluster.until("changes", is_ready)
+    patch = {"spec": {"containers": [{"name": "c", "image": "localhost/busybox:2"}]}}
+    await cluster.client.patch("v1", "pods", "changes", patch, namespace="default", patch_type="strategic")
+    after = await cluster.until("changes", lambda p: first(p)["restartCount"] == 1 and is_ready(p))
+    assert first(after)["image"] == "localhost/busybox:2"
+    assert after["status"]["podIP"] == before["status"]["podIP"]
+    assert after["status"]["observedGeneration"] == after["metadata"]["generation"]
+
+
+async def test_the_node_reports_itself_and_keeps_what_others_wrote(cluster: Cluster) -> None:
+    assert cluster.agent is not None
+    node = await cluster.client.get("v1", "nodes", "node-1")
+    assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://1.")
+    patch = {"status": {"capacity": {"example.com/gpu": "4"}, "allocatable": {"example.com/gpu": "4"}}}
+    await cluster.client.patch("v1", "nodes", "node-1", patch, subresource="status")
+    await asyncio.sleep(0.3)
+    cluster.agent.reporter._reported_at = -1000.0
+    await cluster.agent.reporter.report()
+    node = await cluster.client.get("v1", "nodes", "node-1")
+    assert node["status"]["capacity"]["example.com/gpu"] == "4"
+    lease = await cluster.client.get("coordination.k8s.io/v1", "leases", "node-1", namespace="kube-node-lease")
+    assert lease["spec"]["holderIdentity"] == "node-1"
