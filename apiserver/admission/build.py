@@ -14,6 +14,7 @@ from apiserver.admission.plugins.certificates import (
     CertificateSubjectRestriction,
     ClusterTrustBundleAttest,
 )
+from apiserver.admission.plugins.escalation import PrivilegeEscalation
 from apiserver.admission.plugins.limit_ranger import LimitRanger
 from apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.plugins.node_defaults import DefaultTolerationSeconds, PodTopologyLabels, TaintNodesByCondition
@@ -30,6 +31,7 @@ from apiserver.admission.plugins.storage import (
 from apiserver.admission.pod_security.plugin import PodSecurity
 from apiserver.admission.quota.plugin import ResourceQuota
 from apiserver.auth.interface import Authorizer
+from apiserver.auth.rbac.escalation import EscalationGuard
 from apiserver.registry.interface import ObjectReader, ObjectWriter
 
 
@@ -41,6 +43,7 @@ class AdmissionOptions:
     api_audiences: tuple[str, ...]
     enable: Collection[str] = ("NodeRestriction",)
     disable: Collection[str] = ()
+    escalation: EscalationGuard | None = None
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 
@@ -68,6 +71,8 @@ def build_chain(options: AdmissionOptions, reader: ObjectReader, writer: ObjectW
     last: list[AdmissionPlugin] = [ResourceQuota(reader, writer)]
     if "NodeRestriction" in options.enable:
         default.insert(3, NodeRestriction(reader, options.api_audiences))
+    if options.escalation is not None:
+        default.append(PrivilegeEscalation(options.escalation))
     known = {plugin.name for plugin in (*default, *last)} | {"NodeRestriction"}
     unknown = sorted({*options.enable, *options.disable} - known)
     if unknown:

@@ -3,7 +3,8 @@
 There are two ways to be allowed. The old one: the verb ``impersonate`` on the user, each group, the uid and each extra;
 it lets one do anything as that user. The constrained one: ``impersonate:<mode>`` on the same, and
 ``impersonate-on:<mode>:<verb>`` on what the request does, where the mode says what kind of user it is.
-The constrained way is tried first; which refusal is shown depends on which way the caller has been seen to use.
+The constrained way is tried first, until the old one has served a caller once: then that one is, and its refusals are
+the ones that the caller is shown.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def parse_headers(headers: Mapping[str, str]) -> Wanted | None:
 class Impersonation:
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-        # Callers whom the old way has served: their refusals are told in its words.
+        # Callers whom the old way has served.
         self._unconstrained: set[str] = set()
 
     def impersonate(self, attributes: Attributes, headers: Mapping[str, str]) -> User | None:
@@ -64,18 +65,21 @@ class Impersonation:
         wanted = parse_headers(headers)
         if wanted is None:
             return None
-        refusal = self._constrained(attributes, wanted)
-        if refusal is None:
+        caller = attributes.user.name
+        if caller in self._unconstrained:
+            if (old_refusal := self._old(attributes.user, wanted)) is None:
+                return _user(wanted, constrained=False)
+            if self._constrained(attributes, wanted) is None:
+                return _user(wanted, constrained=True)
+            raise old_refusal
+        if (refusal := self._constrained(attributes, wanted)) is None:
             return _user(wanted, constrained=True)
-        old_refusal = self._old(attributes.user, wanted)
-        if old_refusal is None:
+        if (old_refusal := self._old(attributes.user, wanted)) is None:
             if len(self._unconstrained) > MAX_REMEMBERED_CALLERS:
                 self._unconstrained.clear()
-            self._unconstrained.add(attributes.user.name)
+            self._unconstrained.add(caller)
             return _user(wanted, constrained=False)
-        if attributes.user.name in self._unconstrained or _mode(wanted) is None:
-            raise old_refusal
-        raise refusal
+        raise old_refusal if _mode(wanted) is None else refusal
 
     def _old(self, user: User, wanted: Wanted) -> ApiError | None:
         checks: list[Attributes] = []

@@ -14,6 +14,7 @@ from apiserver.auth.authentication import RequestAuthenticator
 from apiserver.auth.authorization import UnionAuthorizer
 from apiserver.auth.interface import User
 from apiserver.auth.rbac.authorizer import RbacAuthorizer
+from apiserver.auth.text import aggregate
 from apiserver.auth.token_request import TokenRequests
 from apiserver.auth.tokens.interface import TokenError
 from apiserver.auth.users import node_name
@@ -75,22 +76,24 @@ class Reviews:
         if not namespace:
             raise bad_request("no namespace on request")
         rules, errors = self._rbac.rules_for(user, namespace) if self._rbac is not None else ([], [])
-        if self._node_authorizer and node_name(user) is not None:
+        # What a node may do depends on its pods: no list of rules tells it.
+        incomplete = self._node_authorizer and node_name(user) is not None
+        if incomplete:
             errors = [*errors, "node authorizer does not support user rule resolution"]
         status: Object = {
             "resourceRules": [
-                _pick(rule, "apiGroups", "resources", "resourceNames") for rule in rules if _of_resources(rule)
+                _pick(rule, "apiGroups", "resources", "resourceNames") for rule in rules if rule.get("resources")
             ],
             "nonResourceRules": [_pick(rule, "nonResourceURLs") for rule in rules if rule.get("nonResourceURLs")],
-            "incomplete": bool(errors),
+            "incomplete": incomplete,
         }
         if errors:
-            status["evaluationError"] = ", ".join(errors)
-        return {**obj, "status": status}
+            status["evaluationError"] = aggregate(errors)
+        return {**_type_of(obj), "metadata": {}, "spec": {}, "status": status}
 
     async def self_subject_review(self, user: User, obj: Object) -> Object:
-        metadata = {**(obj.get("metadata") or {}), "creationTimestamp": format_time(self._clock.now())}
-        return {**obj, "metadata": metadata, "status": {"userInfo": user_info(user)}}
+        metadata = {"creationTimestamp": format_time(self._clock.now())}
+        return {**_type_of(obj), "metadata": metadata, "status": {"userInfo": user_info(user)}}
 
     async def token_request(self, user: User, obj: Object, namespace: str, name: str) -> Object:
         if self._token_requests is None:
@@ -127,8 +130,8 @@ def _subject(spec: Object) -> User:
     return User(spec.get("user") or "", spec.get("uid") or "", tuple(spec.get("groups") or ()), extra)
 
 
-def _of_resources(rule: Object) -> bool:
-    return bool(rule.get("resources"))
+def _type_of(obj: Object) -> Object:
+    return {field: obj[field] for field in ("kind", "apiVersion") if field in obj}
 
 
 def _pick(rule: Object, *fields: str) -> Object:

@@ -21,13 +21,8 @@ _SECRET_SOURCES = {
     "storageos": "secretRef",
 }
 
-_CSI_SECRETS = (
-    "nodePublishSecretRef",
-    "nodeStageSecretRef",
-    "controllerPublishSecretRef",
-    "controllerExpandSecretRef",
-    "nodeExpandSecretRef",
-)
+# Those that the node uses; the others are the controllers' and stay hidden from it.
+_CSI_SECRETS = ("nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef")
 
 
 def containers(spec: Object) -> Iterator[tuple[str, Object]]:
@@ -92,7 +87,7 @@ def is_mirror(pod: Object) -> bool:
 
 
 def volume_secrets(volume: Object) -> Iterator[tuple[str, str]]:
-    """(namespace, name) of the secrets of a PersistentVolume."""
+    """(namespace, name) of the secrets of a PersistentVolume that its node needs."""
     spec = volume["spec"]
     claim_namespace = (spec.get("claimRef") or {}).get("namespace", "")
     for kind, fields in (("csi", _CSI_SECRETS), *((kind, (field,)) for kind, field in _SECRET_SOURCES.items())):

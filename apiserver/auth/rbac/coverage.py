@@ -49,7 +49,7 @@ def compact(parts: Iterable[Rule]) -> list[Rule]:
         if (known := by_resource.get(key)) is None:
             by_resource[key] = {**part, "verbs": list(part["verbs"])}
         else:
-            known["verbs"] += [verb for verb in part["verbs"] if verb not in known["verbs"]]
+            known["verbs"] += part["verbs"]
     return result + list(by_resource.values())
 
 
