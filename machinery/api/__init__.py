@@ -17,7 +17,7 @@ Schemas
     ``shape``        complete(obj, schema): the zero values that are printed and those that are not
     ``gotypes``      names of types and embedded structs in error texts; ``enums`` published values
     ``instants``     canonical metav1.Time and MicroTime
-    ``openapi``      index_v3, document_v3, document_v2, document_hash
+    ``openapi``      index_v3, document_hash; documents as bytes or values: document_v3, openapi_v3, _v2
 Objects
     ``defaults``     apply_defaults(kind, obj) in place (ends with ``shape.complete``); compute_qos_class(pod)
     ``conversions``  converters(hub, kind): the two faces of autoscalers and events

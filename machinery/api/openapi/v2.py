@@ -19,6 +19,11 @@ _PREFIX = "#/definitions/"
 
 def document_v2(table: KindTable, schemas: Schemas | None = None) -> bytes:
     """``/openapi/v2`` as JSON."""
+    return orjson.dumps(openapi_v2(table, schemas))
+
+
+def openapi_v2(table: KindTable, schemas: Schemas | None = None) -> Object:
+    """``/openapi/v2`` as a value."""
     kinds = [kind for kind in table if not kind.served_elsewhere]
     publisher = Publisher(read_definitions(), _PREFIX, v3=False)
     publisher.add([*roots_of(kinds), META + "ObjectMeta", META + "ListMeta"])
@@ -37,10 +42,10 @@ def document_v2(table: KindTable, schemas: Schemas | None = None) -> bytes:
             for word in ("namespace", "name")
             if f"{{{word}}}" in path
         ]
-    return orjson.dumps({
+    return {
         "swagger": "2.0", "info": {"title": "Kubernetes", "version": RELEASE}, "paths": paths,
         "definitions": dict(sorted(definitions.items())),
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def _operation(operation: Operation) -> Object:

@@ -51,7 +51,15 @@ def document_v3(table: KindTable, path: str, schemas: Schemas | None = None) -> 
     """The document at ``/openapi/v3/<path>``; None where there is none."""
     if path.strip("/") not in index_v3(table, schemas)["paths"]:
         return None
-    kinds = _kinds_at(table, path)
+    return orjson.dumps(_document(_kinds_at(table, path), schemas or {}))
+
+
+def openapi_v3(table: KindTable, group: str, version: str, schemas: Schemas | None = None) -> Object:
+    """The document of one group-version, as a value."""
+    return _document(table.resources(group, version), schemas or {})
+
+
+def _document(kinds: list[Kind], schemas: Schemas) -> Object:
     publisher = Publisher(read_definitions(), _PREFIX, v3=True)
     publisher.add(roots_of(kinds) if kinds else [META + "APIGroup", META + "APIGroupList", META + "APIVersions"])
     publisher.add([META + "ObjectMeta", META + "ListMeta"] if any(kind.custom for kind in kinds) else [])
@@ -60,17 +68,16 @@ def document_v3(table: KindTable, path: str, schemas: Schemas | None = None) -> 
     for kind in kinds:
         name = kind.schema_name or custom_name(kind)
         if kind.custom:
-            components |= custom_definitions(kind, (schemas or {}).get(kind), _PREFIX, v3=True)
+            components |= custom_definitions(kind, schemas.get(kind), _PREFIX, v3=True)
         listing = f"{name.rpartition('.')[0]}.{kind.list_kind_name}"
         for operation in operations(kind, name, listing, status=META + "Status"):
             paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     for item_path, item in paths.items():
         item["parameters"] = _path_parameters(item_path)
-    document = {
+    return {
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": RELEASE}, "paths": paths,
         "components": {"schemas": dict(sorted(components.items()))},
     }  # fmt: skip
-    return orjson.dumps(document)
 
 
 def _kinds_at(table: KindTable, path: str) -> list[Kind]:
