@@ -34,7 +34,7 @@ class OpenApi:
         if any(name in accept for name in V2_PROTOBUF_NAMES) and hasattr(openapi, "v2_protobuf"):
             body, tag = self._document("v2pb", lambda: openapi.v2_protobuf(self._kinds))
             return self._tagged(context, body, tag, V2_PROTOBUF)
-        body, tag = self._document("v2", lambda: encode_json(openapi.openapi_v2(self._kinds)))
+        body, tag = self._document("v2", lambda: openapi.document_v2(self._kinds))
         return self._tagged(context, body, tag, JSON)
 
     async def v3_index(self, context: RequestContext) -> Reply:
@@ -44,9 +44,7 @@ class OpenApi:
         for group, version in self._kinds.group_versions():
             path = f"apis/{group}/{version}" if group else f"api/{version}"
             paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._hash(group, version)}"}
-        accept = context.accept
-        media = JSON if "application/json" in accept else TEXT
-        return Reply(encode_json({"paths": paths}), media)
+        return Reply(encode_json({"paths": paths}), TEXT)
 
     def _plain_paths(self) -> list[str]:
         """Documents about paths that are no resources."""
@@ -68,7 +66,7 @@ class OpenApi:
             return Reply(b"", "", 404)
         from machinery.api import openapi
 
-        body, tag = self._document(path, lambda: encode_json(openapi.openapi_v3(self._kinds, group, version)))
+        body, tag = self._document(path, lambda: openapi.document_v3(self._kinds, path) or b"{}")
         reply = self._tagged(context, body, tag, JSON)
         asked = context.query.get("hash")
         if asked is not None:

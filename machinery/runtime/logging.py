@@ -16,7 +16,10 @@ def configure(component: str, *, level: str = "info", format_: Literal["text", "
     if format_ == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # rich's would print local variables: secrets among them
+        )
 
     def add_component(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
         event.setdefault("component", component)
