@@ -8,17 +8,17 @@ from pathlib import Path
 
 from kubelet.agent import run
 from kubelet.server.extension import serve
-from kubelet.settings import DEFAULT_PORT, Options
+from kubelet.settings import DEFAULT_ENDPOINT, DEFAULT_PORT, Options
 from machinery.runtime import logging
 from machinery.runtime.process import run_until_signal
 
 
 def parse_arguments(arguments: list[str] | None = None) -> Options:
-    parser = argparse.ArgumentParser(prog="kubelet", description="The node agent.")
+    parser = argparse.ArgumentParser(prog="navarch kubelet", description="The node agent.")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="credentials; made by joining if missing")
     parser.add_argument("--bootstrap-kubeconfig", type=Path, help="credentials to join with")
     parser.add_argument("--node-name", required=True)
-    parser.add_argument("--runtime-endpoint", default=Options.runtime_endpoint, help="containerd's socket")
+    parser.add_argument("--runtime-endpoint", default=DEFAULT_ENDPOINT, help="containerd's socket")
     parser.add_argument("--root-dir", type=Path, default=Path("/var/lib/kubelet"))
     parser.add_argument("--pod-log-dir", type=Path, help="default: ROOT_DIR/log/pods")
     parser.add_argument("--container-log-dir", type=Path, help="default: ROOT_DIR/log/containers")

@@ -80,7 +80,8 @@ def _amount(name: str, amounts: Mapping[str, Any]) -> int:
 
 
 def _out_of(resource: str, requested: int, used: int, capacity: int) -> Refusal:
-    message = f"Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}"
+    amounts = f"requested: {requested}, used: {used}, capacity: {capacity}"
+    message = f"Node didn't have enough resource: {resource}, {amounts}"
     return Refusal(f"OutOf{resource}", message)
 
 
@@ -99,7 +100,8 @@ def matches_node(pod: Pod, node: Node) -> bool:
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     if required is None:
         return True
-    return any(_term_matches(term, labels, node["metadata"]["name"]) for term in required.get("nodeSelectorTerms") or ())
+    name = node["metadata"]["name"]
+    return any(_term_matches(term, labels, name) for term in required.get("nodeSelectorTerms") or ())
 
 
 def _term_matches(term: Mapping[str, Any], labels: Mapping[str, str], name: str) -> bool:
@@ -147,8 +149,9 @@ def check_taints(pod: Pod, node: Node) -> Refusal | None:
     """Only NoExecute keeps a bound pod out; static pods run in spite of it."""
     if is_static(pod):
         return None
+    tolerations = pod["spec"].get("tolerations") or ()
     for taint in node["spec"].get("taints") or ():
-        if taint["effect"] == "NoExecute" and not any(_tolerates(t, taint) for t in pod["spec"].get("tolerations") or ()):
+        if taint["effect"] == "NoExecute" and not any(_tolerates(t, taint) for t in tolerations):
             shown = f"{taint['key']}: {taint.get('value', '')}"
             return Refusal(
                 "TaintToleration", f"Predicate TaintToleration failed: node(s) had untolerated taint(s) {{{shown}}}"

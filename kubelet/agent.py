@@ -33,8 +33,8 @@ from kubelet.node.machine import may_lower_oom_score, own_oom_score
 from kubelet.node.reporter import NodeReporter
 from kubelet.node.status import NodeSettings
 from kubelet.observer import Observer
-from kubelet.podspec import Pod
 from kubelet.pods import Pods
+from kubelet.podspec import Pod
 from kubelet.probes import ProbeManager
 from kubelet.runtimeclass import RuntimeClasses
 from kubelet.settings import Options

@@ -12,8 +12,8 @@ from kubelet.config.resources import pod_requests
 from kubelet.cri import CriError, Runtime, names
 from kubelet.node.machine import Pressure, read_pressure
 from kubelet.node.status import EVICTION_MEMORY_BYTES, has_disk_pressure
-from kubelet.podspec import Pod, is_static, pod_key, pod_uid
 from kubelet.pods import Pods
+from kubelet.podspec import Pod, is_static, pod_key, pod_uid
 from machinery.runtime.clock import SYSTEM_CLOCK, Clock
 
 log = structlog.get_logger(__name__)

@@ -54,7 +54,8 @@ class Observer:
         )
         found: dict[str, list[str]] = {}
         alive: set[str] = set()
-        for item in [*sandboxes, *containers]:
+        items: list[Any] = [*sandboxes, *containers]
+        for item in items:
             uid = item.labels.get(names.POD_UID)
             if uid:
                 alive.add(item.id)
@@ -62,7 +63,7 @@ class Observer:
                 found.setdefault(uid, []).append(f"{item.id}:{item.state}")
         for table in (self._ended, self._addresses, self._owners):
             for gone in [key for key in table if key not in alive]:
-                del table[gone]  # type: ignore[attr-defined]
+                del table[gone]
         return {uid: tuple(sorted(states)) for uid, states in found.items()}
 
     async def _assemble(self, uid: str, sandboxes: list[Any], containers: list[Any]) -> PodRuntime:

@@ -17,7 +17,17 @@ from kubelet.cri import CriError, names
 from kubelet.cri.events import RESYNC, TaskEvent, subscribe
 from kubelet.observed import PodRuntime
 from kubelet.observer import Observer
-from kubelet.podspec import CONFIG_HASH, CONFIG_MIRROR, CONFIG_SEEN, CONFIG_SOURCE, Pod, is_mirror, pod_key, pod_uid
+from kubelet.podspec import (
+    CONFIG_HASH,
+    CONFIG_MIRROR,
+    CONFIG_SEEN,
+    CONFIG_SOURCE,
+    Pod,
+    is_mirror,
+    is_static,
+    pod_key,
+    pod_uid,
+)
 from kubelet.worker import PodWorker, WorkerContext
 from machinery.cache import Informer
 from machinery.meta.objects import format_micro_time
@@ -67,9 +77,7 @@ class Pods:
         uid = pod_uid(pod)
         if uid in self.mirrors:
             return self.mirrors[uid]
-        return self._informer.get(pod_key(pod)) if not (pod["metadata"].get("annotations") or {}).get(
-            CONFIG_SOURCE
-        ) == "file" else None
+        return None if is_static(pod) else self._informer.get(pod_key(pod))
 
     def evict(self, uid: str, reason: str, message: str, grace_seconds: int) -> None:
         worker = self._workers.get(uid)
@@ -135,9 +143,7 @@ class Pods:
             return None
         node = self._node()
         assert node is not None
-        others = [
-            w.pod for w in self._workers.values() if not w.finished and not (w.memory.ending and w.memory.ending.refused)
-        ]
+        others = [worker.pod for worker in self._workers.values() if worker.holds_resources]
         return admit(pod, others, node, allowed_sysctls=self._allowed_sysctls)
 
     def _start(self, pod: Pod, refusal: Refusal | None) -> PodWorker:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kubelet.images.pause import PAUSE_REFERENCE
 
 DEFAULT_PORT = 10250
+DEFAULT_ENDPOINT = "/run/containerd/containerd.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Options:
 
     kubeconfig: Path
     node_name: str
-    runtime_endpoint: str = "/run/containerd/containerd.sock"
+    runtime_endpoint: str = DEFAULT_ENDPOINT
     root_dir: Path = Path("/var/lib/kubelet")
     pod_log_dir: Path | None = None
     container_log_dir: Path | None = None

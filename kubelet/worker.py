@@ -82,6 +82,12 @@ class PodWorker:
         if refused is not None:
             self.memory.ending = Ending(self._now(), 0, *refused, refused=True)
 
+    @property
+    def holds_resources(self) -> bool:
+        """Whether the pod counts against the node's room."""
+        refused = self.memory.ending is not None and self.memory.ending.refused
+        return not self.finished and not refused
+
     # -- what happens outside
 
     def wake(self) -> None:

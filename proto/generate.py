@@ -1,7 +1,7 @@
 """Regenerates the Python stubs beside the .proto files: `python -m proto.generate` from the root of the repository.
 
-The stubs are committed, so that an installation needs no compiler; run this after a change of a .proto file. The include
-path is the repository's root, which makes the generated imports (`from proto import …`) match the package.
+The stubs are committed, so that an installation needs no compiler; run this after a change of a .proto file. The
+include path is the repository's root, which makes the generated imports (`from proto import …`) match the package.
 """
 
 from __future__ import annotations

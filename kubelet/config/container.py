@@ -70,7 +70,8 @@ def container_config(
         config.devices.append(cri.Device(container_path=device["devicePath"], permissions="mrw"))
     signal = (spec.get("lifecycle") or {}).get("stopSignal")
     if signal:
-        config.stop_signal = cri.Signal.Value(f"SIGNAL_{signal.replace('+', 'PLUS').replace('-', 'MINUS')}")
+        name = f"SIGNAL_{signal.replace('+', 'PLUS').replace('-', 'MINUS')}"
+        config.stop_signal = cri.Signal.Value(name)  # type: ignore[assignment]
     return config
 
 

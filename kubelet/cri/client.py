@@ -55,8 +55,9 @@ class Runtime:
     def __init__(self, endpoint: str, *, channel: grpc.aio.Channel | None = None) -> None:
         self.endpoint = endpoint
         self.channel = channel or open_channel(endpoint)
-        self._runtime: Any = cri_pb2_grpc.RuntimeServiceStub(self.channel)
-        self._images: Any = cri_pb2_grpc.ImageServiceStub(self.channel)
+        stubs: Any = cri_pb2_grpc
+        self._runtime: Any = stubs.RuntimeServiceStub(self.channel)
+        self._images: Any = stubs.ImageServiceStub(self.channel)
 
     async def close(self) -> None:
         await self.channel.close()
@@ -141,7 +142,8 @@ class Runtime:
         self, container_id: str, command: Sequence[str], timeout_seconds: float = 0
     ) -> cri.ExecSyncResponse:
         """Runs a command and returns its output. A timeout ends the command and raises DEADLINE_EXCEEDED."""
-        request = cri.ExecSyncRequest(container_id=container_id, cmd=list(command), timeout=max(int(timeout_seconds), 0))
+        whole_seconds = max(int(timeout_seconds), 0)
+        request = cri.ExecSyncRequest(container_id=container_id, cmd=list(command), timeout=whole_seconds)
         deadline = timeout_seconds + CALL_TIMEOUT_SECONDS if timeout_seconds else None
         return await _call(self._runtime.ExecSync(request, timeout=deadline))
 
@@ -170,7 +172,8 @@ class Runtime:
     # -- images
 
     async def list_images(self) -> Sequence[cri.Image]:
-        return list((await _call(self._images.ListImages(cri.ListImagesRequest(), timeout=CALL_TIMEOUT_SECONDS))).images)
+        answer = await _call(self._images.ListImages(cri.ListImagesRequest(), timeout=CALL_TIMEOUT_SECONDS))
+        return list(answer.images)
 
     async def image_status(self, image: str) -> cri.Image | None:
         request = cri.ImageStatusRequest(image=cri.ImageSpec(image=image))

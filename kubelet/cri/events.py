@@ -54,7 +54,8 @@ def parse_envelope(envelope: Any) -> TaskEvent | None:
 
 async def subscribe(channel: grpc.aio.Channel) -> AsyncIterator[TaskEvent]:
     """Endless; starts with a RESYNC once the stream is open, and repeats it after each interruption."""
-    stub: Any = service_grpc.EventsStub(channel)
+    stubs: Any = service_grpc
+    stub = stubs.EventsStub(channel)
     filters = [f'topic=="{topic}"' for topic in _TOPICS]
     while True:
         call = stub.Subscribe(

@@ -153,7 +153,9 @@ class NodeReporter:
         if not due and not differs(node.get("status") or {}, status):
             return ready
         try:
-            node = await self._client.patch("v1", "nodes", self._settings.name, {"status": status}, subresource="status")
+            node = await self._client.patch(
+                "v1", "nodes", self._settings.name, {"status": status}, subresource="status"
+            )
         except ApiError as error:
             if is_not_found(error):
                 log.info("node object is gone, registering again")

@@ -23,8 +23,8 @@ def should_restart(pod: Pod, spec: ContainerSpec, ended: Container) -> bool:
         return True
     for rule in spec.get("restartPolicyRules") or ():
         if matches_rule(rule, ended.exit_code):
-            return rule.get("action") == "Restart"
-    policy = spec.get("restartPolicy") or restart_policy(pod)
+            return bool(rule.get("action") == "Restart")
+    policy = str(spec.get("restartPolicy") or restart_policy(pod))
     if policy == "Always":
         return True
     return policy == "OnFailure" and ended.exit_code != 0

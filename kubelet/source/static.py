@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
@@ -27,10 +26,11 @@ CHECK_SECONDS = 5.0
 def parse_manifest(text: bytes, path: str, node_name: str, seen: datetime) -> Pod:
     """One pod as the node runs it: a name with the node's, an identity from its content. Raises ValueError."""
     try:
-        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe loader)
+        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != "Pod" or not document.get("spec", {}).get("containers"):
+    is_pod = isinstance(document, dict) and document.get("kind") == "Pod"
+    if not is_pod or not (document.get("spec") or {}).get("containers"):
         raise ValueError(f"{path}: not a Pod with containers")
     pod: Pod = orjson.loads(orjson.dumps(document))
     meta = pod.setdefault("metadata", {})

@@ -136,8 +136,9 @@ def merge_conditions(pod: Pod, computed: list[dict[str, Any]], now: float) -> li
     for condition in computed:
         old = before.pop(condition["type"], None)
         same = old is not None and old.get("status") == condition["status"] and old.get("lastTransitionTime")
+        moved_at = old["lastTransitionTime"] if old is not None and same else time_text(now)
         full = {"type": condition["type"], "status": condition["status"], "lastProbeTime": None,
-                "lastTransitionTime": old["lastTransitionTime"] if old is not None and same else time_text(now)}  # fmt: skip
+                "lastTransitionTime": moved_at}  # fmt: skip
         if generation:
             full["observedGeneration"] = generation
         merged.append(full | {key: condition[key] for key in ("reason", "message") if key in condition})

@@ -135,9 +135,9 @@ class VolumeManager:
     ) -> VolumeFacts:  # fmt: skip
         wanted = set().union(*(referenced_objects(volume) for volume in volumes))
         requests = sorted({key for volume in volumes for key in token_requests(volume)})
-        (config_maps, secrets), *tokens = await asyncio.gather(
+        (config_maps, secrets), tokens = await asyncio.gather(
             self._objects.get_all(pod_namespace(pod), wanted),
-            *(self._tokens.get(pod, audience, seconds) for audience, seconds in requests),
+            asyncio.gather(*(self._tokens.get(pod, audience, seconds) for audience, seconds in requests)),
         )
         return VolumeFacts(
             config_maps=config_maps, secrets=secrets, tokens=dict(zip(requests, tokens, strict=True)),

@@ -49,7 +49,8 @@ def mounts_below(root: Path) -> list[Path]:
             point = _unescape(line.split(" ", 5)[4])
             if point == prefix or point.startswith(prefix + "/"):
                 found.append(Path(point))
-    return sorted(found[::-1], key=lambda path: len(path.parts), reverse=True)
+    found.reverse()
+    return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 
 def is_mounted(target: Path) -> bool:

@@ -118,7 +118,8 @@ def common_user(pod: Pod) -> int | None:
     for spec in [*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())]:
         own = (spec.get("securityContext") or {}).get("runAsUser")
         users.add(default if own is None else own)
-    return int(users.pop()) if len(users) == 1 and None not in users else None
+    only = users.pop() if len(users) == 1 else None
+    return None if only is None else int(only)
 
 
 def config_map_files(source: Mapping[str, Any], name: str, mode: int, facts: VolumeFacts) -> Payload:
