@@ -34,6 +34,7 @@ from controllers.serviceaccount import controller as serviceaccount
 from controllers.statefulset import controller as statefulset
 from controllers.tainteviction import controller as tainteviction
 from controllers.ttlafterfinished import controller as ttlafterfinished
+from controllers.volumes import controller as volumes
 from machinery.client import Client
 from machinery.runtime.tasks import Tasks
 
@@ -71,6 +72,7 @@ CONTROLLERS: dict[str, tuple[Build, int]] = {
     "clusterrole-aggregation-controller": (clusterroleaggregation.build, 1),
     "disruption-controller": (disruption.build, 2),
     "resourcequota-controller": (resourcequota.build, 3),
+    "persistentvolume-controller": (volumes.build, 2),
 }
 
 

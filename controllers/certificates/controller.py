@@ -27,7 +27,8 @@ CLEAN_PERIOD_SECONDS = 3600.0
 class CsrController(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock, self.options = context.client_for("certificate-controller"), context.clock, context.options
+        self.client = context.client_for("certificate-controller")
+        self.clock, self.options = context.clock, context.options
         self.requests = context.informers.informer(CERTIFICATES, PLURAL)
         self.requests.add_handler(on_add=self.enqueue, on_update=self.enqueue_update)
 

@@ -35,7 +35,8 @@ class NodeLifecycle(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.context, self.client, self.clock, self.options = context, context.client_for("node-controller"), context.clock, context.options
+        self.context, self.clock, self.options = context, context.clock, context.options
+        self.client = context.client_for("node-controller")
         self.recorder = context.recorder("node-controller")
         self.nodes = context.informers.informer("v1", "nodes")
         self.pods = context.pods()

@@ -141,12 +141,8 @@ class StatefulSetController(PodOwnerController):
             if reference in owners:
                 continue
             kept = [item for item in owners if item["uid"] != stateful_set["metadata"]["uid"]]
-            await self.client.patch(
-                "v1", "persistentvolumeclaims", claim["metadata"]["name"],
-                {"metadata": {"resourceVersion": claim["metadata"]["resourceVersion"],
-                              "ownerReferences": [*kept, reference]}},
-                namespace=claim["metadata"]["namespace"],
-            )  # fmt: skip
+            metadata = {**claim["metadata"], "ownerReferences": [*kept, reference]}
+            await self.client.update("v1", "persistentvolumeclaims", {**claim, "metadata": metadata})
 
     # --- history ------------------------------------------------------------------------------------------------
 
