@@ -67,14 +67,18 @@ def validate_metadata(
         _validate_standard_finalizers(errors, meta, path)
 
 
-def validate_common(errors: Errors, meta: dict[str, Any], path: str = "metadata") -> None:
-    """What may change and must keep its form: labels, annotations, owners, managed fields."""
+def validate_common(
+    errors: Errors, meta: dict[str, Any], path: str = "metadata", finalizers: bool = False,
+) -> None:
+    """What may change and must keep its form: labels, annotations, owners, finalizers, managed fields."""
     if meta.get("labels"):
         errors.label_values(path + ".labels", meta["labels"])
     if meta.get("annotations"):
         validate_annotations(errors, path + ".annotations", meta["annotations"])
     if meta.get("ownerReferences"):
         _validate_owners(errors, path + ".ownerReferences", meta["ownerReferences"])
+    if finalizers and meta.get("finalizers"):
+        _validate_finalizers(errors, path + ".finalizers", meta["finalizers"])
     _validate_managers(errors, meta, path)
 
 
@@ -149,6 +153,20 @@ def _validate_standard_finalizers(errors: Errors, meta: dict[str, Any], path: st
     for i, finalizer in enumerate(meta.get("finalizers") or ()):
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             errors.invalid(f"{path}.finalizers[{i}]", finalizer, NOT_QUALIFIED)
+
+
+def shown_selector(selector: dict[str, Any] | None) -> Any:
+    """A label selector with its keys in the order of its type."""
+    if selector is None:
+        return None
+    out: dict[str, Any] = {}
+    if selector.get("matchLabels"):
+        out["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
+    if selector.get("matchExpressions"):
+        out["matchExpressions"] = [
+            {"key": e.get("key") or "", "operator": e.get("operator") or "",
+             **({"values": e["values"]} if e.get("values") else {})} for e in selector["matchExpressions"]]
+    return out
 
 
 def validate_selector(errors: Errors, path: str, selector: dict[str, Any] | None) -> None:

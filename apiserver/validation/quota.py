@@ -13,7 +13,7 @@ from apiserver.validation.pods.resources import (
     validate_amount,
     validate_resource_name,
 )
-from apiserver.validation.rules import Rules, revalidate
+from apiserver.validation.rules import Rules, recreate
 from machinery.meta import names
 from machinery.meta.quantity import Quantity, parse_quantity
 
@@ -47,6 +47,10 @@ def validate_quota_amount(errors: Errors, path: str, name: str, amount: Any) -> 
 
 def create_quota(errors: Errors, quota: Object) -> None:
     validate_metadata(errors, quota, True)
+    _quota_spec(errors, quota)
+
+
+def _quota_spec(errors: Errors, quota: Object) -> None:
     spec = quota.get("spec") or {}
     for name, amount in sorted((spec.get("hard") or {}).items()):
         _quota_name(errors, f"spec.hard[{name}]", name)
@@ -92,7 +96,7 @@ def update_quota(errors: Errors, quota: Object, old: Object, subresource: str) -
                 _quota_name(errors, f"status.{part}[{name}]", name)
                 validate_quota_amount(errors, f"status.{part}[{name}]", name, amount)
         return
-    create_quota(errors, quota)
+    _quota_spec(errors, quota)
     spec, before = quota.get("spec") or {}, old.get("spec") or {}
     if set(spec.get("scopes") or ()) != set(before.get("scopes") or ()):
         errors.invalid("spec.scopes", spec.get("scopes"), "field is immutable")
@@ -195,5 +199,5 @@ def validate_amount_of(errors: Errors, path: str, name: str, amount: Any) -> Non
 
 RULES = {
     ("", "ResourceQuota"): Rules(create_quota, update_quota),
-    ("", "LimitRange"): revalidate(create_limit_range),
+    ("", "LimitRange"): recreate(create_limit_range),
 }

@@ -74,6 +74,7 @@ def validate_create(kind: KindLike, obj: Object) -> list[Cause]:
 def validate_update(kind: KindLike, obj: Object, old: Object, subresource: str = "") -> list[Cause]:
     errors = Errors()
     validate_common(errors, obj["metadata"])
+    validate_common(errors, obj["metadata"], finalizers=True)
     if kind.custom:
         validate_metadata_update(errors, obj, old, core=False)
         return errors
@@ -95,6 +96,30 @@ def revalidate(create: CreateRule, immutable: tuple[str, ...] = ()) -> Rules:
         for name in immutable:
             errors.immutable(name, _at(obj, name), _at(old, name))
         create(errors, obj)
+
+    return Rules(create, update)
+
+
+def update_only(create: CreateRule, spec: CreateRule, immutable: tuple[str, ...] = ()) -> Rules:
+    """Rules of kinds whose update looks at metadata once: what changed, and then the spec."""
+
+    def update(errors: Errors, obj: Object, old: Object, subresource: str) -> None:
+        validate_metadata_update(errors, obj, old)
+        if subresource == "status":
+            return
+        spec(errors, obj)
+        for name in immutable:
+            errors.immutable(name, _at(obj, name), _at(old, name))
+
+    return Rules(create, update)
+
+
+def recreate(create: CreateRule) -> Rules:
+    """Rules of kinds whose update is judged like a creation."""
+
+    def update(errors: Errors, obj: Object, old: Object, subresource: str) -> None:
+        if subresource != "status":
+            create(errors, obj)
 
     return Rules(create, update)
 

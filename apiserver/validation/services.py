@@ -27,6 +27,10 @@ _NOT_EXTERNAL = "may not be set for ExternalName services"
 
 def create(errors: Errors, service: Object) -> None:
     validate_metadata(errors, service, True, LABEL)
+    _validate_spec(errors, service)
+
+
+def _validate_spec(errors: Errors, service: Object) -> None:
     spec = service.get("spec") or {}
     kind = spec.get("type") or ""
     headless = (spec.get("clusterIPs") or [spec.get("clusterIP")])[0] == "None"
@@ -234,7 +238,7 @@ def update(errors: Errors, service: Object, old: Object, subresource: str) -> No
     was, now = before.get("loadBalancerClass"), spec.get("loadBalancerClass")
     if before.get("type") == "LoadBalancer" and spec.get("type") == "LoadBalancer" and was != now and (was or now):
         errors.invalid("spec.loadBalancerClass", now, "may not change once set")
-    create(errors, service)
+    _validate_spec(errors, service)
 
 
 def _cluster_ip_changes(errors: Errors, spec: Object, before: Object) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver.validation.field import Errors, Object
+from apiserver.validation.field import IMMUTABLE, Errors, Object
 from apiserver.validation.objectmeta import (
     LABEL,
     SUBDOMAIN,
     validate_annotations,
     validate_metadata,
+    shown_selector,
     validate_metadata_update,
     validate_selector,
 )
 from apiserver.validation.pods.spec import validate_pod_spec
-from apiserver.validation.rules import Rules, revalidate
+from apiserver.validation.rules import Rules, revalidate, update_only
 from machinery.meta import names
 from machinery.meta.selectors import SelectorError, label_selector_from_dict, label_selector_from_map
 
@@ -47,9 +48,8 @@ def _check_restart(errors: Errors, path: str, spec: Object, kind: str = "") -> N
 def validate_replicated_template(errors: Errors, template: Object, selector: Any, kind: str) -> None:
     """The template of a controller that keeps pods running: its labels must match what is selected."""
     labels = (template.get("metadata") or {}).get("labels")
-    if not selector.empty and not selector.nothing or selector.nothing:
-        if not selector.matches(labels):
-            errors.invalid("spec.template.metadata.labels", _shown_labels(labels), _MISMATCH)
+    if not selector.empty and not selector.matches(labels):
+        errors.invalid("spec.template.metadata.labels", _shown_labels(labels), _MISMATCH)
     validate_template(errors, "spec.template", template)
     _check_restart(errors, "spec.template.spec", template.get("spec") or {}, kind)
 
@@ -61,16 +61,31 @@ def _selector(errors: Errors, spec: Object, kind: str) -> Any:
     else:
         validate_selector(errors, "spec.selector", raw)
         if not raw.get("matchLabels") and not raw.get("matchExpressions"):
-            errors.invalid("spec.selector", raw, f"empty selector is invalid for {kind}")
+            errors.invalid("spec.selector", {}, f"empty selector is invalid for {kind}")
+    selector = strict_selector(raw)
+    if selector is None:
+        errors.invalid("spec.selector", shown_selector(raw), "invalid label selector")
+    return selector
+
+
+def strict_selector(raw: Object | None) -> Any:
+    """The selector, or None when its labels are no labels."""
+    trial = Errors()
+    validate_selector(trial, "", raw)
+    if trial:
+        return None
     try:
         return label_selector_from_dict(raw)
     except SelectorError:
-        errors.invalid("spec.selector", raw, "invalid label selector")
         return None
 
 
 def create_replication_controller(errors: Errors, controller: Object) -> None:
     validate_metadata(errors, controller, True, SUBDOMAIN)
+    _replication_controller_spec(errors, controller)
+
+
+def _replication_controller_spec(errors: Errors, controller: Object) -> None:
     spec = controller.get("spec") or {}
     errors.not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
     selector = spec.get("selector") or {}
@@ -182,13 +197,11 @@ def _daemon_set_spec(errors: Errors, daemons: Object) -> None:
     validate_selector(errors, "spec.selector", raw)
     template = spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels")
-    try:
-        if raw is not None and not label_selector_from_dict(raw).matches(labels):
-            errors.invalid("spec.template.metadata.labels", _shown_labels(labels), _MISMATCH)
-    except SelectorError:
-        pass
+    selector = strict_selector(raw)
+    if selector is not None and not selector.matches(labels):
+        errors.invalid("spec.template.metadata.labels", _shown_labels(labels), _MISMATCH)
     if raw is not None and not raw.get("matchLabels") and not raw.get("matchExpressions"):
-        errors.invalid("spec.selector", raw, "empty selector is invalid for daemonset")
+        errors.invalid("spec.selector", {}, "empty selector is invalid for daemonset")
     validate_template(errors, "spec.template", template)
     _check_restart(errors, "spec.template.spec", template.get("spec") or {}, "DaemonSet")
     errors.not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
@@ -209,11 +222,8 @@ def _daemon_strategy(errors: Errors, strategy: Object) -> None:
         errors.required(where)
         return
     unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
-    before = len(errors)
     validate_int_or_percent(errors, where + ".maxUnavailable", unavailable)
     validate_int_or_percent(errors, where + ".maxSurge", surge)
-    if len(errors) > before:
-        return
     _not_more_than_all(errors, where + ".maxUnavailable", unavailable)
     _not_more_than_all(errors, where + ".maxSurge", surge)
     if as_number(unavailable) == 0 and as_number(surge) == 0:
@@ -253,15 +263,25 @@ def _stateful_set_spec(errors: Errors, sets: Object) -> None:
     else:
         validate_selector(errors, "spec.selector", raw)
         if not raw.get("matchLabels") and not raw.get("matchExpressions"):
-            errors.invalid("spec.selector", raw, "empty selector is invalid for statefulset")
+            errors.invalid("spec.selector", {}, "empty selector is invalid for statefulset")
     template = spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels")
-    try:
-        if not label_selector_from_dict(raw).matches(labels):
+    selector = strict_selector(raw)
+    if selector is None:
+        errors.invalid("spec.selector", shown_selector(raw), "")
+    elif not selector.empty:
+        if not selector.matches(labels):
             errors.invalid("spec.template.metadata.labels", _shown_labels(labels), _MISMATCH)
-    except SelectorError:
-        errors.invalid("spec.selector", raw, "")
-    validate_template(errors, "spec.template", template)
+        errors.label_values("spec.template.labels", labels)
+    # Claims are volumes of the pod under their own name.
+    claims = [{"name": (claim.get("metadata") or {}).get("name") or "",
+               "persistentVolumeClaim": {"claimName": (claim.get("metadata") or {}).get("name") or ""}}
+              for claim in spec.get("volumeClaimTemplates") or ()]
+    pod_spec = template.get("spec") or {}
+    whole = {**template, "spec": {**pod_spec, "volumes": (pod_spec.get("volumes") or []) + claims}}
+    for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        validate_claim_spec(errors, f"spec.volumeClaimTemplates[{i}].spec", claim.get("spec") or {})
+    validate_template(errors, "spec.template", whole)
     pod = template.get("spec") or {}
     if pod.get("restartPolicy") != "Always":
         errors.not_supported("spec.template.spec.restartPolicy", pod.get("restartPolicy") or "", ("Always",))
@@ -270,8 +290,6 @@ def _stateful_set_spec(errors: Errors, sets: Object) -> None:
     name = spec.get("serviceName") or ""
     if name:
         errors.invalid_all("spec.serviceName", name, names.dns1123_label(name))
-    for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-        validate_claim_spec(errors, f"spec.volumeClaimTemplates[{i}].spec", claim.get("spec") or {})
 
 
 def _stateful_strategy(errors: Errors, strategy: Object) -> None:
@@ -341,13 +359,18 @@ def _updates(create: Any, spec: Any, status: tuple[str, ...], selector: bool = T
         spec(errors, obj)
         if selector:
             was, now = (old.get("spec") or {}).get("selector"), (obj.get("spec") or {}).get("selector")
-            errors.immutable("spec.selector", now, was)
+            if now != was:
+                errors.invalid("spec.selector", shown_selector(now), IMMUTABLE)
 
     return Rules(create, update)
 
 
 def create_template(errors: Errors, template: Object) -> None:
     validate_metadata(errors, template, True)
+    _template_only(errors, template)
+
+
+def _template_only(errors: Errors, template: Object) -> None:
     validate_template(errors, "template", template.get("template") or {})
 
 
@@ -361,8 +384,8 @@ def create_revision(errors: Errors, revision: Object) -> None:
 _REPLICAS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
 
 RULES = {
-    ("", "ReplicationController"): revalidate(create_replication_controller),
-    ("", "PodTemplate"): revalidate(create_template),
+    ("", "ReplicationController"): update_only(create_replication_controller, _replication_controller_spec),
+    ("", "PodTemplate"): update_only(create_template, _template_only),
     ("apps", "ReplicaSet"): _updates(create_replica_set, _replica_set_spec, _REPLICAS),
     ("apps", "Deployment"): _updates(
         create_deployment, _deployment_spec, ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")),

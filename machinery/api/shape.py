@@ -116,7 +116,11 @@ _ALWAYS_STRUCTS = frozenset({
     "StatefulSetSpec.updateStrategy", "TokenReviewStatus.user",
 })  # fmt: skip
 _STRUCT_NAMES = ("metadata", "spec", "status")
-_POINTER_STRUCTS = frozenset({"CustomResourceSubresources.status"})
+#: Pointers all the same: absent is not the same as empty, and validation tells them apart.
+_POINTER_STRUCTS = frozenset({
+    "CustomResourceSubresources.status", "DaemonSetSpec.selector", "DeploymentSpec.selector", "ReplicaSetSpec.selector",
+    "StatefulSetSpec.selector",
+})  # fmt: skip
 
 #: Instants that are no pointers: absent ones print as null. Conditions are known by their name.
 _ALWAYS_INSTANTS = frozenset({
@@ -175,8 +179,8 @@ class _Shape:
         if where in _ALWAYS_SCALARS:
             self.additions.append((field, _ALWAYS_SCALARS[where], child))
         elif child.type == "object" and child.properties is not None:
-            always = required or where in _ALWAYS_STRUCTS or (field in _STRUCT_NAMES and where not in _POINTER_STRUCTS)
-            if always:
+            always = required or where in _ALWAYS_STRUCTS or field in _STRUCT_NAMES
+            if always and where not in _POINTER_STRUCTS:
                 self.additions.append((field, dict, child))
         elif child.format in ("date-time", "micro-time"):
             if _is_plain_instant(where, required):
