@@ -14,7 +14,7 @@ from apiserver.main import Options, run
 
 
 def parse(arguments: list[str]) -> Options:
-    parser = argparse.ArgumentParser(prog="python -m apiserver", description="A Kubernetes-compatible API server.")
+    parser = argparse.ArgumentParser(prog="navarch apiserver", description="A Kubernetes-compatible API server.")
     parser.add_argument("--home", type=Path, required=True, help="folder of certificates, kubeconfigs and data")
     parser.add_argument("--port", type=int, default=6443, help="0 picks a free one")
     parser.add_argument("--bind", action="append", help="address to listen on; may be repeated")

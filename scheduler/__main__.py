@@ -10,7 +10,7 @@ from scheduler.main import SchedulerOptions, run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="scheduler", description="Assigns pods to nodes.")
+    parser = argparse.ArgumentParser(prog="navarch scheduler", description="Assigns pods to nodes.")
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("--scheduler-name", default="default-scheduler")
     parser.add_argument("--leader-elect", default="true", choices=("true", "false"))

@@ -27,6 +27,11 @@ def up(
     ] = None,
     file: Annotated[list[str], typer.Option("-f", "--filename", help="Manifest to apply; may be repeated.")] = [],  # noqa: B006
     image: Annotated[list[Path], typer.Option(help="Image archive to load first; may be repeated.", exists=True)] = [],  # noqa: B006
+    flag: Annotated[
+        list[str],
+        typer.Option("--flag", metavar="COMPONENT:FLAG", help="For apiserver, controllers, scheduler or agent: "
+                     "`controllers:--node-monitor-grace-period=20`; may be repeated."),
+    ] = [],  # noqa: B006
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the nodes.")] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
@@ -36,6 +41,7 @@ def up(
     well; after a reboot it brings the same cluster back with its data.
     """
     from cli.local.preflight import require_root
+    from cli.local.processes import CONFIGURABLE
     from cli.local.up import Wanted, bring_up
 
     require_root("up")
@@ -44,9 +50,12 @@ def up(
     for manifest in file:
         if manifest != "-" and not Path(manifest).exists():
             raise CommandError(f"{manifest}: no such manifest", 2)
+    for text in flag:
+        if text.partition(":")[0] not in CONFIGURABLE or not text.partition(":")[2].startswith("--"):
+            raise CommandError(f"--flag {text}: use COMPONENT:--FLAG=VALUE, one of {', '.join(CONFIGURABLE)}", 2)
     layout = locate(name, home)
     with Progress(quiet=quiet) as progress:
-        bring_up(layout, Wanted(nodes, store, port, timeout), progress)  # type: ignore[arg-type]
+        bring_up(layout, Wanted(nodes, store, port, timeout, tuple(flag) or None), progress)  # type: ignore[arg-type]
         urls: list[str] = []
         if image:
             from cli.local.images import load_into_all

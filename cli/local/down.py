@@ -23,7 +23,7 @@ def take_down(layout: ClusterLayout, progress: Progress, *, keep_data: bool = Fa
     spec = read_spec(layout)
     nodes = node_layouts(layout, spec) if spec else []
     progress.step("ending the control plane")
-    stop_processes(layout)
+    stop_processes(layout, gently=keep_data)
     for node in nodes:
         progress.step(f"switching off {node.name}")
         power_off(node)
@@ -41,17 +41,18 @@ def take_down_node(layout: ClusterLayout, node: NodeLayout) -> None:
     remove_traces(node)
 
 
-def stop_processes(layout: ClusterLayout) -> None:
-    """By the supervisor if it answers; else by the records that it left."""
+def stop_processes(layout: ClusterLayout, *, gently: bool) -> None:
+    """By the supervisor if it answers; else by the records that it left. What is about to be deleted needs no time
+    to write itself down."""
     with contextlib.suppress(NoSupervisor):
-        supervisor = ask(layout, "stop", timeout_seconds=4 * END_SECONDS)["pid"]
+        supervisor = ask(layout, "stop" if gently else "kill", timeout_seconds=4 * END_SECONDS)["pid"]
         deadline = time.monotonic() + END_SECONDS
         while start_time(supervisor) is not None and time.monotonic() < deadline:
             time.sleep(0.005)  # it has answered and is about to be gone
         return
     records = Records(layout.run / "processes").living()
     for record in records.values():
-        _signal(record, signal.SIGTERM)
+        _signal(record, signal.SIGTERM if gently else signal.SIGKILL)
     deadline = time.monotonic() + END_SECONDS
     while any(record.is_alive() for record in records.values()):
         if time.monotonic() > deadline:

@@ -21,6 +21,7 @@ from cli.local.layout import (
 from cli.local.spec import ClusterSpec
 
 API_SERVER = "apiserver"
+CONFIGURABLE = (API_SERVER, "controllers", "scheduler", "agent")  # what takes flags of the user's
 ETCD_CLIENT = "http://127.0.0.1:2379"  # inside the control plane's namespace
 
 
@@ -54,10 +55,10 @@ def plan_processes(layout: ClusterLayout, spec: ClusterSpec, python: str = sys.e
     for node in spec.nodes:
         if node.power == "on":
             machine = layout.node(node.name, node.index)
-            processes += [_containerd(machine), _agent(layout, machine, python)]
+            processes += [_containerd(machine), _agent(layout, machine, python, spec.flags_of("agent"))]
     processes += [
-        _component(layout, python, "controllers", *controller_flags(layout.home)),
-        _component(layout, python, "scheduler"),
+        _component(layout, python, "controllers", *controller_flags(layout.home), *spec.flags_of("controllers")),
+        _component(layout, python, "scheduler", *spec.flags_of("scheduler")),
         _gateway(layout, python),
     ]
     return sorted(processes, key=lambda process: process.priority)
@@ -77,6 +78,7 @@ def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> Proces
     ]  # fmt: skip
     if spec.store == "etcd":
         command += ["--etcd-servers", ETCD_CLIENT]
+    command += spec.flags_of(API_SERVER)
     return ProcessSpec(
         name=API_SERVER,
         command=tuple(command),
@@ -151,10 +153,10 @@ def _containerd(node: NodeLayout) -> ProcessSpec:
     )
 
 
-def _agent(layout: ClusterLayout, node: NodeLayout, python: str) -> ProcessSpec:
+def _agent(layout: ClusterLayout, node: NodeLayout, python: str, flags: tuple[str, ...]) -> ProcessSpec:
     return ProcessSpec(
         name=f"agent@{node.name}",
-        command=agent_command(node, python),
+        command=(*agent_command(node, python), *flags),
         log=str(node.log / "agent.log"),
         netns=str(node.netns_path),
         node=node.name,

@@ -32,6 +32,10 @@ class ClusterSpec:
     port: int  # of the API server on 127.0.0.1 of the root namespace
     store: Store = "sqlite"
     nodes: tuple[NodeSpec, ...] = field(default=())
+    flags: tuple[str, ...] = ()  # COMPONENT:--FLAG=VALUE, beyond what the cluster's shape decides
+
+    def flags_of(self, component: str) -> tuple[str, ...]:
+        return tuple(flag for name, _, flag in (text.partition(":") for text in self.flags) if name == component)
 
     def node(self, name: str) -> NodeSpec:
         for node in self.nodes:
@@ -77,7 +81,7 @@ def node_layouts(layout: ClusterLayout, spec: ClusterSpec) -> list[NodeLayout]:
 
 def parse_spec(data: dict[str, Any]) -> ClusterSpec:
     nodes = tuple(NodeSpec(**node) for node in data.get("nodes", ()))
-    return ClusterSpec(**{**data, "nodes": nodes})
+    return ClusterSpec(**{**data, "nodes": nodes, "flags": tuple(data.get("flags", ()))})
 
 
 def read_spec(layout: ClusterLayout) -> ClusterSpec | None:

@@ -40,6 +40,7 @@ class Wanted:
     store: Store | None = None
     port: int | None = None
     timeout_seconds: float = READY_SECONDS
+    flags: tuple[str, ...] | None = None
 
 
 def bring_up(layout: ClusterLayout, wanted: Wanted, progress: Progress) -> ClusterSpec:
@@ -66,7 +67,7 @@ def bring_up(layout: ClusterLayout, wanted: Wanted, progress: Progress) -> Clust
 def decide_spec(name: str, present: ClusterSpec | None, wanted: Wanted) -> ClusterSpec:
     """Pure but for the look at free ports. A running cluster is never changed under its objects' feet."""
     if present is None:
-        spec = ClusterSpec(name, choose_port(wanted.port), wanted.store or "sqlite")
+        spec = ClusterSpec(name, choose_port(wanted.port), wanted.store or "sqlite", flags=wanted.flags or ())
         return spec.grown_to(1 if wanted.nodes is None else wanted.nodes)
     if wanted.store is not None and wanted.store != present.store:
         raise CommandError(
@@ -78,6 +79,8 @@ def decide_spec(name: str, present: ClusterSpec | None, wanted: Wanted) -> Clust
         raise CommandError(
             f"cluster {name} has {len(present.nodes)} nodes: `navarch nodes remove NODE` takes one away (up only adds)"
         )
+    if wanted.flags is not None:
+        present = replace(present, flags=wanted.flags)
     return present.grown_to(wanted.nodes or 0)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-from typing import Any
 
 import structlog
 
 from kubelet.agent import Agent, Extension, run
+from kubelet.server.extension import serve
 from kubelet.settings import Options
 from machinery.cache import InformerFactory
 from machinery.client import Client, ConnectError
@@ -49,13 +48,5 @@ async def wait_for_permission(client: Client) -> None:
         await asyncio.sleep(PERMISSION_SECONDS)
 
 
-def server_extension() -> list[Extension]:
-    """The kubelet's HTTPS server (logs, exec, stats)."""
-    if importlib.util.find_spec("kubelet.server.extension") is None:
-        return []
-    module: Any = importlib.import_module("kubelet.server.extension")
-    return [module.serve]
-
-
 async def run_node(options: Options, network: NetworkOptions, stop: asyncio.Event) -> None:
-    await run(options, stop=stop, extensions=(network_extension(network), *server_extension()))
+    await run(options, stop=stop, extensions=(serve, network_extension(network)))

@@ -58,6 +58,7 @@ class Supervisor:
     listeners: dict[Listener, socket.socket] = field(default_factory=dict)
     waiting: list[socket.socket] = field(default_factory=list)  # clients that want to hear when all has ended
     stopping: bool = False
+    hard: bool = False  # end by SIGKILL: nothing of what they could still write is wanted
     leaving: bool = False  # end without ending anything: another supervisor takes over
 
     def __post_init__(self) -> None:
@@ -174,7 +175,7 @@ class Supervisor:
         """A machine's processes lose power; those of the control plane are asked to leave and have time to."""
         running = self.running[name]
         running.ending = True
-        if running.node:
+        if running.node or self.hard:
             _signal(running.pidfd, signal.SIGKILL)
         else:
             _signal(running.pidfd, signal.SIGTERM)
@@ -221,7 +222,8 @@ class Supervisor:
             client.close()
 
     def _serve(self, client: socket.socket, operation: str | None) -> None:
-        if operation == "stop":
+        if operation in ("stop", "kill"):
+            self.hard = operation == "kill"
             self.waiting.append(client)
             self._stop()
             return
