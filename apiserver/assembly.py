@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apiserver.admission.build import AdmissionOptions, build_chain
+from apiserver.auth.bootstrap.published import ensure_published
 from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
 from apiserver.auth.build import (
     AuthOptions,
@@ -40,6 +41,7 @@ from apiserver.endpoints.printers import TablePrinters
 from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
 from apiserver.endpoints.scale import scale
+from apiserver.flowcontrol.bootstrap import ensure_flow_control
 from apiserver.registry.access import RegistryReader, RegistryWriter
 from apiserver.registry.objectmeta import update_causes
 from apiserver.registry.pipeline import Schemas, WritePipeline
@@ -103,6 +105,8 @@ class Assembly:
     async def bootstrap(self) -> None:
         await ensure_system_objects(self.options, self.reader, self.writer, self.kinds)
         await ensure_bootstrap_roles(self.reader, self.writer)
+        await ensure_published(self.auth_options, self.reader, self.writer)
+        await ensure_flow_control(self.reader, self.writer, self.auth_options.clock)
         self.health.bootstrapped = True
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ is already as it should be, the whole of this costs a comparison in memory and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,11 @@ _PROTECTED = "false"
 
 
 async def ensure_bootstrap_roles(reader: ObjectReader, writer: ObjectWriter) -> int:
-    """Returns how many objects were written. Roles come before the bindings that name them."""
+    """Returns how many objects were written. Roles come before the bindings that name them.
+
+    Objects of one kind are written side by side, so that the store can commit many at once: at a first start these are
+    most of the writes, and one after the other they would wait for the disk each.
+    """
     written = 0
     for resource, objects in (
         ("clusterroles", policy.cluster_roles()),
@@ -31,31 +35,29 @@ async def ensure_bootstrap_roles(reader: ObjectReader, writer: ObjectWriter) -> 
         ("roles", policy.roles()),
         ("rolebindings", policy.role_bindings()),
     ):
-        written += await _ensure(resource, objects, reader, writer)
+        written += sum(await asyncio.gather(*(_ensure(resource, wanted, reader, writer) for wanted in objects)))
     return written
 
 
-async def _ensure(resource: str, objects: Iterable[Object], reader: ObjectReader, writer: ObjectWriter) -> int:
-    written = 0
-    for wanted in objects:
-        metadata = wanted["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        present = reader.get(policy.GROUP, resource, namespace, name)
-        if present is not None and "roleRef" in wanted and needs_new_binding(wanted, present):
-            await writer.delete(policy.GROUP, resource, namespace, name)
-            present = None
-        if present is None:
-            try:
-                await writer.create(policy.GROUP, resource, namespace, wanted)
-                written += 1
-            except Exception as error:  # another server of the cluster may have been quicker
-                if not is_already_exists(error):
-                    raise
-            continue
-        if plan_update(wanted, present) is not None:
-            await writer.update(policy.GROUP, resource, namespace, name, partial(plan_update, wanted))
-            written += 1
-    return written
+async def _ensure(resource: str, wanted: Object, reader: ObjectReader, writer: ObjectWriter) -> int:
+    metadata = wanted["metadata"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
+    present = reader.get(policy.GROUP, resource, namespace, name)
+    if present is not None and "roleRef" in wanted and needs_new_binding(wanted, present):
+        await writer.delete(policy.GROUP, resource, namespace, name)
+        present = None
+    if present is None:
+        try:
+            await writer.create(policy.GROUP, resource, namespace, wanted)
+        except Exception as error:  # another server of the cluster may have been quicker
+            if not is_already_exists(error):
+                raise
+            return 0
+        return 1
+    if plan_update(wanted, present) is None:
+        return 0
+    await writer.update(policy.GROUP, resource, namespace, name, partial(plan_update, wanted))
+    return 1
 
 
 def needs_new_binding(wanted: Object, present: Object) -> bool:
