@@ -14,6 +14,7 @@ from apiserver.admission.plugins.certificates import (
     CertificateSubjectRestriction,
     ClusterTrustBundleAttest,
 )
+from apiserver.admission.plugins.create_on_update import CreateOnUpdate
 from apiserver.admission.plugins.escalation import PrivilegeEscalation
 from apiserver.admission.plugins.limit_ranger import LimitRanger
 from apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
@@ -50,6 +51,7 @@ class AdmissionOptions:
 def build_chain(options: AdmissionOptions, reader: ObjectReader, writer: ObjectWriter) -> AdmissionChain:
     authorizer = options.authorizer
     default: list[AdmissionPlugin] = [
+        CreateOnUpdate(authorizer),
         NamespaceLifecycle(reader),
         LimitRanger(reader),
         ServiceAccount(reader, options.rng),
@@ -70,7 +72,7 @@ def build_chain(options: AdmissionOptions, reader: ObjectReader, writer: ObjectW
     ]
     last: list[AdmissionPlugin] = [ResourceQuota(reader, writer)]
     if "NodeRestriction" in options.enable:
-        default.insert(3, NodeRestriction(reader, options.api_audiences))
+        default.insert(4, NodeRestriction(reader, options.api_audiences))
     if options.escalation is not None:
         default.append(PrivilegeEscalation(options.escalation))
     known = {plugin.name for plugin in (*default, *last)} | {"NodeRestriction"}

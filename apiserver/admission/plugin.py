@@ -43,8 +43,9 @@ class Plugin:
 def object_name(request: AdmissionRequest) -> str:
     """The name for messages: while a name is still to be generated, its prefix stands for it."""
     metadata = (request.obj or request.old or {}).get("metadata") or {}
-    if request.operation == "CREATE" and not request.name and metadata.get("generateName"):
-        return str(metadata["generateName"])
+    prefix = metadata.get("generateName")
+    if request.operation == "CREATE" and prefix and request.name in ("", metadata.get("name")):
+        return str(prefix)
     return request.name or metadata.get("name") or "Unknown"
 
 

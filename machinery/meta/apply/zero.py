@@ -51,6 +51,7 @@ _ZERO: Final[dict[str, dict[str, Any]]] = {
     "ResourceClaimTemplate": {"spec": {"metadata": {}, "spec": _CLAIM}},
     "ResourceSlice": {"spec": {"pool": {}}},
     "PriorityClass": {"value": 0},
+    "TokenRequest": {"spec": {"boundObjectRef": None}, "status": {}},
 }
 
 

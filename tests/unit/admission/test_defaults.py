@@ -168,6 +168,7 @@ async def test_limits_fill_in_and_bound(write: Any, cluster: Any, make_pod: Any)
 
 def test_the_chain_asks_only_who_is_concerned(chain: AdmissionChain) -> None:
     names = [plugin.name for plugin in chain.plugins]
-    assert names[0] == "NamespaceLifecycle"
+    assert names[:2] == ["CreateOnUpdate", "NamespaceLifecycle"]
+    assert names.index("ServiceAccount") < names.index("NodeRestriction") < names.index("TaintNodesByCondition")
     assert names[-1] == "ResourceQuota"
     assert names.index("DefaultTolerationSeconds") < names.index("RuntimeClass")
