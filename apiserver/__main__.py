@@ -37,6 +37,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--disable-admission-plugins", default="")
     parser.add_argument("--server", default="", help="address in the kubeconfigs that are written")
     parser.add_argument("--component-server", default="")
+    parser.add_argument("--metrics-api", action="store_true", help="serve metrics.k8s.io by asking the node agents")
     given = parser.parse_args(arguments)
     return Options(
         given.home, given.port, tuple(given.bind or ("127.0.0.1",)), given.store, _words(given.etcd_servers),
@@ -45,7 +46,7 @@ def parse(arguments: list[str]) -> Options:
         given.service_node_port_range, given.advertise_address, given.endpoint_reconciler_type,
         _words(given.kubelet_preferred_address_types), given.kubelet_certificate_authority, tuple(given.tls_san),
         _words(given.enable_admission_plugins), _words(given.disable_admission_plugins), given.server,
-        given.component_server,
+        given.component_server, metrics_api=given.metrics_api,
     )  # fmt: skip
 
 

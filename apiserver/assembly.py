@@ -5,6 +5,7 @@ Nothing here decides anything; it is the one place that knows all the packages.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
 from apiserver.endpoints.scale import scale
 from apiserver.flowcontrol.bootstrap import ensure_flow_control
+from apiserver.metricsapi.endpoints import MetricsEndpoints
+from apiserver.metricsapi.source import SummarySource
 from apiserver.registry.access import RegistryReader, RegistryWriter
 from apiserver.registry.objectmeta import update_causes
 from apiserver.registry.pipeline import Schemas, WritePipeline
@@ -63,6 +66,7 @@ from apiserver.server.responses import Reply, encode_json
 from apiserver.server.reverse_proxy import ReverseProxy
 from apiserver.storage.factory import open_storage
 from machinery.api.defaults import apply_defaults
+from machinery.api.builtin import METRICS_KINDS
 from machinery.api.kinds import Kind
 from machinery.api.table import new_table
 
@@ -84,6 +88,7 @@ class Assembly:
         )
         self.schemas = Schemas()
         self.proxy = ReverseProxy()
+        self.summaries: SummarySource | None = None
         self.pipeline = WritePipeline(
             self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
         )
@@ -111,6 +116,8 @@ class Assembly:
 
     async def close(self) -> None:
         await self.proxy.close()
+        if self.summaries is not None:
+            await self.summaries.close()
         await self.resources.close()
         await self.storage.close()
 
@@ -166,12 +173,21 @@ class Assembly:
             authority=self.options.kubelet_certificate_authority,
             address_types=self.options.kubelet_preferred_address_types,
         )
+        if self.options.metrics_api:
+            self._add_metrics(api, locator)
         connections = Connections(locator, self.proxy, self.pipeline)
         api.answer("", "pods", "log", connections.log)
         for name in ("exec", "attach", "portforward"):
             api.answer("", "pods", name, connections.stream)
         for resource in ("pods", "services", "nodes"):
             api.answer("", resource, "proxy", connections.proxy)
+
+    def _add_metrics(self, api: Api, locator: Locator) -> None:
+        self.kinds.add(*METRICS_KINDS)
+        self.summaries = SummarySource(locator, time.monotonic)
+        metrics = MetricsEndpoints(self.reader, self.summaries)
+        api.answer("metrics.k8s.io", "nodes", "", metrics.nodes)
+        api.answer("metrics.k8s.io", "pods", "", metrics.pods)
 
     def _add_key_documents(self, paths: Paths) -> None:
         keys = verifying_keys(self.auth_options)
@@ -200,6 +216,6 @@ def _validator() -> Any:
     def validate(kind: Kind, obj: dict[str, Any], old: dict[str, Any] | None, subresource: str) -> list[dict[str, Any]]:
         if kind.custom or (kind.group, kind.kind) in known:
             return validation.validate(kind, obj, old, subresource)
-        return update_causes(obj, old) if old is not None else []
+        return update_causes(obj, old) if old is not None else []  # once more, as upstream's strategies do
 
     return validate

@@ -50,6 +50,8 @@ class Options:
     server: str = ""
     component_server: str = ""
     announce: bool = True
+    #: Serve metrics.k8s.io by asking the node agents.
+    metrics_api: bool = False
     extra: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -105,9 +105,13 @@ class ControlPlane:
         return str(self.home / "kubeconfig" / f"{who}.kubeconfig")
 
     def start_controllers(self, *more: str) -> None:
+        pki = self.home / "pki"
         self.start(
-            "controllers", "controllers", "--kubeconfig", self.kubeconfig("controllers"), "--leader-elect", "false", *more
-        )
+            "controllers", "controllers", "--kubeconfig", self.kubeconfig("controllers"), "--leader-elect", "false",
+            "--root-ca-file", str(pki / "ca.crt"), "--cluster-signing-cert-file", str(pki / "ca.crt"),
+            "--cluster-signing-key-file", str(pki / "ca.key"),
+            "--service-account-private-key-file", str(pki / "sa.key"), *more,
+        )  # fmt: skip
 
     def start_scheduler(self, *more: str) -> None:
         self.start(
