@@ -167,7 +167,8 @@ async def _assemble(
     tasks.spawn("status", writer.run())
     tasks.spawn("services", service_informer.run())
     await reporter.register()
-    node_informer.add_handler(on_add=reporter.observe, on_update=lambda old, new: reporter.observe(new))
+    node_informer.add_handler(on_add=reporter.observe, on_update=lambda old, new: reporter.observe(new),
+                              on_delete=lambda node: reporter.lose())  # fmt: skip
     tasks.spawn("node watch", node_informer.run())
     tasks.spawn("node status", reporter.run_status())
     tasks.spawn("lease", reporter.run_lease())

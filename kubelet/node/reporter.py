@@ -172,6 +172,11 @@ class NodeReporter:
         self.node = node
         self._on_node(node)
 
+    def lose(self) -> None:
+        """The object was deleted: the next look registers the node again."""
+        self.node = None
+        self.wake()
+
     # -- lease
 
     async def run_lease(self) -> None:
@@ -196,8 +201,7 @@ class NodeReporter:
                     raise
                 return await self._client.create("coordination.k8s.io/v1", "leases", self._lease())
         wanted = {**lease, "spec": self._lease()["spec"]}
-        if not lease["metadata"].get("ownerReferences"):
-            wanted["metadata"] = {**lease["metadata"], **self._lease()["metadata"]}
+        wanted["metadata"] = {**lease["metadata"], **self._lease()["metadata"]}
         try:
             return await self._client.update("coordination.k8s.io/v1", "leases", wanted)
         except ApiError as error:
