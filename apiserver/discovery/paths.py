@@ -61,7 +61,7 @@ class Paths:
     async def _root(self, context: RequestContext) -> Reply:
         if context.info.path != "/":
             return plain_not_found()
-        paths = [*self._documents.paths(), *self._health.paths(), *(p for p in self._exact if p != "/")]
+        paths = ["/apis/", *self._documents.paths(), *self._health.paths(), *(p for p in self._exact if p != "/")]
         return self._json(context, {"paths": sorted(set(paths))})
 
     async def _version(self, context: RequestContext) -> Reply:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from apiserver.endpoints.bodies import read_body, report_problems, unrecognized
+from apiserver.endpoints.bodies import read_body, report_problems, yaml_lines
 from apiserver.endpoints.options import WriteOptions
 from apiserver.endpoints.request import Request, reply
+from apiserver.registry import objectmeta
 from apiserver.registry.tracking import set_managed_fields
 from apiserver.server.negotiate import MediaType
 from apiserver.server.responses import Reply
@@ -16,7 +17,7 @@ from machinery.meta.objects import Object, deep_copy
 
 
 async def apply(request: Request, answer: MediaType, options: WriteOptions) -> Reply:
-    config, doubled = read_configuration(await read_body(request.context))
+    config, doubled = read_configuration(await read_body(request.context), options.strictness)
     report_problems(request.context, doubled, options.strictness, request.kind.kind, request.kind.version)
     presenter = request.presenter(answer)
     write = request.write(options, options_kind="PatchOptions")
@@ -34,16 +35,19 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
             subresource=request.subresource,
             ignored=reset_fields(kind.kind, request.subresource, kind.has_status()), built_in=not kind.custom,
         )  # fmt: skip
+        obj = deep_copy(obj)  # parts of it are shared with the package's tables and with the configuration
         rest = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
         obj = {"kind": kind.kind, "apiVersion": kind.api_version, **rest}
         obj.setdefault("metadata", {})
         try:
             decode(obj, schema)
         except DecodeError as error:
-            raise ApiError(500, "", f"failed to convert merged object: {error}", None) from None
+            raise ApiError(500, "", _unconvertible(config, str(error)), None) from None
         if live is not None and "resourceVersion" not in (config.get("metadata") or {}):
             obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         set_managed_fields(obj, managed)
+        objectmeta.check_name(obj, request.route.name)
+        objectmeta.check_namespace(obj, request.route.namespace, namespaced=kind.namespaced)
         return obj
 
     try:
@@ -55,38 +59,44 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
     return reply(presenter.object(outcome.obj), answer, 201 if outcome.created else 200)
 
 
-def read_configuration(body: bytes) -> tuple[Object, list[str]]:
+_NO_MAP = "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type {}"
+_GO_KINDS = {list: "array", str: "string", int: "number", float: "number", bool: "bool"}
+
+
+def read_configuration(body: bytes, strictness: str) -> tuple[Object, list[str]]:
+    """The body, YAML or JSON, and the keys that stand in it twice."""
     try:
         value, doubled = parse_yaml(body)
     except BodyError as error:
-        raise bad_request(f"error decoding YAML: {error}") from None
+        raise bad_request(f"error decoding YAML: error converting YAML to JSON: {error}") from None
+    if value is None:
+        value = {}
     if not isinstance(value, dict):
-        raise unrecognized("object", "error decoding YAML", body)
-    return value, doubled
+        what = _NO_MAP.format(_GO_KINDS.get(type(value), "object"), "map[string]interface {}")
+        raise bad_request(f"error decoding YAML: {what}")
+    if doubled and strictness == "Strict":
+        raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: {doubled[0]}")
+    return value, yaml_lines(doubled)
+
+
+def _unconvertible(config: Object, error: str) -> str:
+    version, kind = config.get("apiVersion", ""), config.get("kind", "")
+    group_version = version if "/" in version else f"/{version}"
+    meta = config.get("metadata") or {}
+    return (
+        f"failed to convert new object ({meta.get('namespace') or ''}/{meta.get('name') or ''}; {group_version}, Kind={kind}) "
+        f"to proper version: unable to convert unstructured object to {group_version}, Kind={kind}: error decoding from "
+        f"json: {error}"
+    )
 
 
 def check_configuration(request: Request, config: Object) -> None:
     """The configuration names its kind and the object of the path."""
     kind = request.kind
-    given_version, given_kind = config.get("apiVersion"), config.get("kind")
-    if not given_version or not given_kind:
-        missing = "apiVersion" if not given_version else "kind"
-        raise bad_request(f'invalid object type: "{missing}" must be set')
+    given_version, given_kind = config.get("apiVersion") or "", config.get("kind") or ""
     if given_version != kind.api_version or given_kind != kind.kind:
-        raise bad_request(
-            f"invalid object type: /{given_version}, Kind={given_kind}, expected {kind.api_version}, Kind={kind.kind}"
-        )
-    meta = config.get("metadata") or {}
-    name = meta.get("name")
-    if name and name != request.route.name:
-        raise bad_request(
-            f"the name of the object ({name}) does not match the name on the URL ({request.route.name})"
-        )
-    namespace = meta.get("namespace")
-    if namespace and namespace != request.route.namespace:
-        raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
+        shown = given_version if "/" in given_version else f"/{given_version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={given_kind}")
 
 
 async def apply_to_scale(request: Request, answer: MediaType, options: WriteOptions, body: bytes) -> Reply:
@@ -95,7 +105,7 @@ async def apply_to_scale(request: Request, answer: MediaType, options: WriteOpti
     from machinery.api.schema import schema_for_kind
     from machinery.meta.apply import scale as ownership
 
-    config, doubled = read_configuration(body)
+    config, doubled = read_configuration(body, options.strictness)
     report_problems(request.context, doubled, options.strictness, "Scale", "v1")
     write = request.write(options, options_kind="PatchOptions")
     schema = schema_for_kind("autoscaling", "v1", "Scale")

@@ -33,9 +33,9 @@ async def create_binding(request: Request) -> Reply:
     assert store is not None
     write = request.write(options, options_kind="CreateOptions")
     write.name, write.subresource, write.manager, write.kind = name, "binding", "", store.kind
-    await store._pipeline.admit(write, "CREATE", obj, None)
+    await store.pipeline.admit(write, "CREATE", obj, None)
     _check_target(obj.get("target") or {})
-    await store._pipeline.validate_admission(write, "CREATE", obj, None)
+    await store.pipeline.validate_admission(write, "CREATE", obj, None)
     write.bypass = True
 
     def transform(pod: Object) -> Object:

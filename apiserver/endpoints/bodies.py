@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from apiserver.endpoints.json_errors import json_offence
 from apiserver.server.context import RequestContext
 from apiserver.server.listen import MAX_BODY_BYTES
 from apiserver.server.negotiate import JSON, OBJECT_TYPES, PROTOBUF, YAML
@@ -20,7 +21,6 @@ from machinery.api.kinds import Kind
 from machinery.api.schema import SchemaNode
 from machinery.api.table import KindTable
 from machinery.meta.errors import ApiError, bad_request, too_large
-from machinery.meta.patches.json_patch import json_complaint
 
 SCHEME = 'pkg/api/legacyscheme/scheme.go:30'
 SUMMARY_BYTES = 30
@@ -89,10 +89,10 @@ def summarize(body: bytes) -> str:
         return "<empty>"
     if body[:1] == b"{":
         if len(body) > SUMMARY_BYTES:
-            return body[: SUMMARY_BYTES - 1].decode("utf-8", "replace") + " ..."
+            return body[:SUMMARY_BYTES].decode("utf-8", "replace") + " ..."
         return body.decode("utf-8", "replace")
     if len(body) > SUMMARY_BYTES:
-        return body[: SUMMARY_BYTES - 1].hex() + " ..."
+        return body[:SUMMARY_BYTES].hex() + " ..."
     return body.hex()
 
 
@@ -107,15 +107,15 @@ def parse_text(body: bytes, media: str, kind: str) -> tuple[Any, list[str]]:
             value, doubled = parse_yaml(body)
         except BodyError as error:
             raise unrecognized(kind, str(error), body) from None
-        return value, _yaml_lines(doubled)
+        return value, yaml_lines(doubled)
     try:
         return parse_json(body)
     except BodyError as error:
-        complaint = json_complaint(body, error)
+        complaint = json_offence(body) or str(error)
         raise unrecognized(kind, f"couldn't get version/kind; json parse error: {complaint}", body) from None
 
 
-def _yaml_lines(problems: list[str]) -> list[str]:
+def yaml_lines(problems: list[str]) -> list[str]:
     return [line.strip() for problem in problems for line in problem.splitlines() if line.strip()[:5] == "line "]
 
 

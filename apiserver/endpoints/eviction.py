@@ -44,8 +44,8 @@ async def create_eviction(request: Request) -> Reply:
     wanted = delete_options_from_body(obj.get("deleteOptions") or {})
     write = request.write(options, options_kind="CreateOptions")
     write.dry_run = write.dry_run or wanted.dry_run
-    await store._pipeline.admit(write, "CREATE", obj, None)
-    await store._pipeline.validate_admission(write, "CREATE", obj, None)
+    await store.pipeline.admit(write, "CREATE", obj, None)
+    await store.pipeline.validate_admission(write, "CREATE", obj, None)
     entry = await store.cacher.get(store.key(route.namespace, route.name))
     if entry is None:
         raise store.not_found(route.kind, route.name)
@@ -77,7 +77,7 @@ async def _ask_budget(request: Request, write: Write, pod: Object) -> None:
     taking = Write(budgets.kind, SERVER_USER, write.namespace, name, "status", write.dry_run, "kube-apiserver")
 
     def take(live: Object) -> Object:
-        take_disruption(live, pod["metadata"]["name"], write.now or budgets._pipeline.now())
+        take_disruption(live, pod["metadata"]["name"], write.now or budgets.pipeline.now())
         return live
 
     try:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apiserver.endpoints.bodies import decode_object, read_body, report_problems, unsupported
+import orjson
+
+from apiserver.endpoints.bodies import read_body, report_problems
 from apiserver.endpoints.options import read_write_options
 from apiserver.endpoints.request import Request, reply
+from apiserver.registry import objectmeta
 from apiserver.server.responses import Reply
-from machinery.api.decode import strict_problems
+from machinery.api.bodies import BodyError, parse_json
+from machinery.api.decode import DecodeError, decode, strict_problems
 from machinery.api.schema import SchemaNode
 from machinery.meta.errors import ApiError
+from machinery.meta.go_format import go_value
 from machinery.meta.objects import Object
 from machinery.meta.patches.merge_patch import parse_merge_patch
 from machinery.meta.patches import (
@@ -40,7 +45,11 @@ def patch_type(request: Request) -> str:
     media = header.partition(";")[0].strip()
     accepted = CUSTOM_TYPES if request.kind.custom else BUILTIN_TYPES
     if media not in accepted:
-        raise unsupported(accepted)
+        shown = ", ".join(accepted)
+        raise ApiError(
+            415, "UnsupportedMediaType",
+            f"the body of the request was in an unknown format - accepted media types include: {shown}", {},
+        )  # fmt: skip
     return media
 
 
@@ -55,13 +64,13 @@ async def patch(request: Request) -> Reply:
     body = await read_body(request.context)
     kind, schema = request.kind, request.parts.schemas.of(request.kind)
     presenter = request.presenter(answer)
-    change = make_change(media, body, schema)
+    change, doubled, shown = make_change(media, body, schema)
     write = request.write(options, options_kind="PatchOptions")
     strictness = options.strictness
 
     def transform(old: Object) -> Object:
         patched = change(old)
-        return decode_patched(request, patched, schema, strictness, media, body)
+        return decode_patched(request, patched, schema, strictness, doubled, shown)
 
     try:
         outcome = await request.store.update(write, transform, patch=True)
@@ -70,78 +79,83 @@ async def patch(request: Request) -> Reply:
     return reply(presenter.object(outcome.obj), answer, 201 if outcome.created else 200)
 
 
-def make_change(media: str, body: bytes, schema: SchemaNode | None) -> Change:
-    """The patch as a function; the body is read once."""
+def make_change(media: str, body: bytes, schema: SchemaNode | None) -> tuple[Change, list[str], str]:
+    """The patch as a function, what is doubled or unknown in the patch itself, and how errors quote it."""
+    text = body.decode("utf-8", "replace")
     if media == JSON_PATCH:
         operations = parse_json_patch(body)
-        return lambda old: apply_json_patch(old, operations)
+        return lambda old: apply_json_patch(old, operations), unknown_operation_members(operations), text
     if media == MERGE_PATCH:
         merge = parse_merge_patch(body)
-        return lambda old: apply_merge_patch(old, merge)
+        return lambda old: apply_merge_patch(old, merge), _doubled(body), text
     strategic = parse_merge_patch(body, "")
-    return lambda old: apply_strategic_merge(old, strategic, schema)  # type: ignore[arg-type]
+    return (
+        lambda old: apply_strategic_merge(old, strategic, schema),  # type: ignore[arg-type]
+        _doubled(body), go_value(strategic),
+    )  # fmt: skip
+
+
+def _doubled(body: bytes) -> list[str]:
+    try:
+        return parse_json(body)[1]
+    except BodyError:
+        return []
 
 
 def decode_patched(
-    request: Request, patched: Any, schema: SchemaNode | None, strictness: str, media: str, body: bytes
+    request: Request, patched: Any, schema: SchemaNode | None, strictness: str, doubled: list[str], shown: str
 ) -> Object:
-    """The result as an object of its kind; kind and apiVersion cannot be patched."""
+    """The result as an object of the request's kind and name."""
     kind = request.kind
-    if not isinstance(patched, dict):
-        raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request", {})
-    problems: list[str] = []
-    if media == JSON_PATCH:
-        problems = unknown_operation_members(parse_json_patch(body))
+    obj = _as_object(patched)
+    given = (obj.get("apiVersion"), obj.get("kind"))
+    if given != (kind.api_version, kind.kind):
+        raise bad_patch(shown, f'no kind "{given[1]}" is registered for version "{given[0]}"')
+    problems = list(doubled)
     if schema is not None:
-        problems = strict_problems(decode_patch_object(patched, schema, body, kind.kind, kind.version), problems)
-    report_patch_problems(request, problems, strictness)
-    rest = {name: value for name, value in patched.items() if name not in ("kind", "apiVersion")}
+        problems = strict_problems(_decode(obj, schema, shown), problems)
+    _report(request, problems, strictness, shown)
+    rest = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
     obj = {"kind": kind.kind, "apiVersion": kind.api_version, **rest}
     obj.setdefault("metadata", {})
-    name = obj["metadata"].get("name")
-    if not name:
-        obj["metadata"]["name"] = request.route.name
+    objectmeta.check_name(obj, request.route.name)
     return obj
 
 
 def decode_scale(
-    request: Request, patched: Any, schema: SchemaNode | None, strictness: str, media: str, body: bytes
+    request: Request, patched: Any, schema: SchemaNode | None, strictness: str, doubled: list[str], shown: str
 ) -> Object:
     """A patched Scale."""
+    obj = _as_object(patched)
+    problems = list(doubled)
+    if schema is not None:
+        problems = strict_problems(_decode(obj, schema, shown), problems)
+    _report(request, problems, strictness, shown)
+    obj.setdefault("metadata", {})
+    objectmeta.check_name(obj, request.route.name)
+    return {**obj, "kind": "Scale", "apiVersion": "autoscaling/v1"}
+
+
+def _as_object(patched: Any) -> Object:
     if not isinstance(patched, dict):
         raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request", {})
-    problems: list[str] = []
-    if schema is not None:
-        problems = strict_problems(decode_patch_object(patched, schema, body, "Scale", "v1"))
-    report_patch_problems(request, problems, strictness)
-    patched.setdefault("metadata", {})
-    return {**patched, "kind": "Scale", "apiVersion": "autoscaling/v1"}
+    return patched
 
 
-def decode_patch_object(patched: Object, schema: SchemaNode, body: bytes, kind: str, version: str) -> list[str]:
+def _decode(obj: Object, schema: SchemaNode, shown: str) -> list[str]:
     try:
-        return decode_object(patched, schema, body, "", kind, version)
-    except ApiError as error:
-        text = error.message.partition(f"cannot be handled as a {kind}: ")[2] or error.message
-        raise ApiError(422, "Invalid", f' "" is invalid: patch: Invalid value: {_shown(body)}: {text}', {
-            "causes": [{
-                "reason": "FieldValueInvalid", "message": f"Invalid value: {_shown(body)}: {text}", "field": "patch",
-            }],
-        }) from None  # fmt: skip
+        return decode(obj, schema)
+    except DecodeError as error:
+        raise bad_patch(shown, str(error)) from None
 
 
-def _shown(body: bytes) -> str:
-    import json
+def bad_patch(shown: str, text: str) -> ApiError:
+    quoted = orjson.dumps(shown).decode()
+    cause = {"reason": "FieldValueInvalid", "message": f"Invalid value: {quoted}: {text}", "field": "patch"}
+    return ApiError(422, "Invalid", f' "" is invalid: patch: Invalid value: {quoted}: {text}', {"causes": [cause]})
 
-    return json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False)
 
-
-def report_patch_problems(request: Request, problems: list[str], strictness: str) -> None:
-    if not problems:
-        return
-    if strictness != "Strict":
-        report_problems(request.context, problems, strictness, request.kind.kind, request.kind.version)
-        return
-    text = "strict decoding error: " + ", ".join(problems)
-    raise ApiError(422, "Invalid", f' "" is invalid: patch: Invalid value: "" : {text}', {})
-
+def _report(request: Request, problems: list[str], strictness: str, shown: str) -> None:
+    if problems and strictness == "Strict":
+        raise bad_patch(shown, "strict decoding error: " + ", ".join(problems))
+    report_problems(request.context, problems, strictness, request.kind.kind, request.kind.version)

@@ -74,9 +74,9 @@ async def _patch(request: Request, media: MediaType) -> Reply:
         from apiserver.endpoints.apply import apply_to_scale
 
         return await apply_to_scale(request, media, options, body)
-    change = make_change(kind, body, schema)
+    change, doubled, shown = make_change(kind, body, schema)
     return await _write(
-        request, media, lambda live: decode_scale(request, change(live), schema, options.strictness, kind, body),
+        request, media, lambda live: decode_scale(request, change(live), schema, options.strictness, doubled, shown),
         options, "PatchOptions", patch=True,
     )  # fmt: skip
 

@@ -132,7 +132,7 @@ async def delete(
     store: ResourceStore, write: Write, *, policy: str = "", orphan_dependents: bool | None = None,
     grace_seconds: int | None = None, uid: str | None = None, resource_version: str | None = None,
 ) -> Outcome:
-    pipeline, strategy = store._pipeline, store.strategy
+    pipeline, strategy = store.pipeline, store.strategy
     entry = await store.newest(write)
     admitted = False
     for _ in range(UPDATE_ATTEMPTS):
@@ -148,7 +148,7 @@ async def delete(
         decision = plan_deletion(
             obj, policy=policy, orphan_dependents=orphan_dependents, grace_seconds=strategy.graceful_seconds(obj, asked),
             asked_seconds=asked,
-            now=datetime.now(UTC), held=store._holds(obj), default_policy=strategy.propagation(write),
+            now=datetime.now(UTC), held=store.holds(obj), default_policy=strategy.propagation(write),
         )  # fmt: skip
         try:
             return await _carry_out(store, write, entry, decision)
@@ -166,16 +166,16 @@ async def _carry_out(store: ResourceStore, write: Write, entry: Entry, decision:
         if not write.dry_run:
             expected = entry.revision
             if decision.mark_first and obj["metadata"] != entry.parsed["metadata"]:
-                expected = await store._storage.update(entry.key, encode_stored(obj), expected_revision=expected)
-            _, revision = await store._storage.delete(entry.key, expected_revision=expected)
+                expected = await store.storage.update(entry.key, encode_stored(obj), expected_revision=expected)
+            _, revision = await store.storage.delete(entry.key, expected_revision=expected)
             await store.strategy.after_delete(obj)
             obj = with_revision(obj, revision)
-        return Outcome(store._from_hub(write.kind, obj), deleted=True)
+        return Outcome(store.from_hub(write.kind, obj), deleted=True)
     if marked is None or marked == entry.parsed:
-        return Outcome(store._from_hub(write.kind, deep_copy(entry.parsed)), changed=False)
+        return Outcome(store.from_hub(write.kind, deep_copy(entry.parsed)), changed=False)
     if write.dry_run:
-        return Outcome(store._from_hub(write.kind, marked))
-    revision = await store._storage.update(entry.key, encode_stored(marked), expected_revision=entry.revision)
-    return Outcome(store._from_hub(write.kind, with_revision(marked, revision)))
+        return Outcome(store.from_hub(write.kind, marked))
+    revision = await store.storage.update(entry.key, encode_stored(marked), expected_revision=entry.revision)
+    return Outcome(store.from_hub(write.kind, with_revision(marked, revision)))
 
 

@@ -21,7 +21,7 @@ class Resources:
     def __init__(self, kinds: KindTable, storage: Storage, pipeline: Pipeline, strategy_for: StrategyFor) -> None:
         self.kinds = kinds
         self.storage = storage
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._strategy_for = strategy_for
         self._stores: dict[tuple[str, str], ResourceStore] = {}
 
@@ -36,7 +36,7 @@ class Resources:
         if kind.storage_resource in self._stores:
             return None
         hub = self.kinds.hub_of(kind)
-        store = ResourceStore(hub, self._strategy_for(hub), self.storage, self._pipeline)
+        store = ResourceStore(hub, self._strategy_for(hub), self.storage, self.pipeline)
         self._stores[kind.storage_resource] = store
         return store
 

@@ -70,8 +70,8 @@ class ResourceStore:
     ) -> None:
         self.kind = hub
         self.strategy = strategy
-        self._storage = storage
-        self._pipeline = pipeline
+        self.storage = storage
+        self.pipeline = pipeline
         self._rng = rng or random.Random()
         group, resource = hub.storage_resource
         self.prefix = f"/registry/{group}/{resource}/" if group else f"/registry/{resource}/"
@@ -102,7 +102,7 @@ class ResourceStore:
     # -- create ----------------------------------------------------------------------------------------------------
 
     async def create(self, write: Write, obj: Object, *, tracked: bool = False) -> Outcome:
-        kind, pipeline = write.kind, self._pipeline
+        kind, pipeline = write.kind, self.pipeline
         write.now = write.now or pipeline.now()
         objectmeta.check_namespace(obj, write.namespace, namespaced=kind.namespaced)
         pipeline.default(kind, obj)
@@ -131,7 +131,7 @@ class ResourceStore:
         raise AssertionError("unreachable")
 
     async def _create_once(self, write: Write, obj: Object) -> Outcome:
-        pipeline, strategy = self._pipeline, self.strategy
+        pipeline, strategy = self.pipeline, self.strategy
         name = write.name = obj["metadata"].get("name") or ""
         await pipeline.admit(write, "CREATE", obj, None)
         if objectmeta.dedup_owner_references(obj):
@@ -153,12 +153,12 @@ class ResourceStore:
             if write.dry_run:
                 if self.cacher.get_cached(key) is not None:
                     raise KeyExists(key)
-                return Outcome(self._from_hub(write.kind, obj), created=True)
-            revision = await self._storage.create(key, encode_stored(obj), ttl_seconds=strategy.ttl_seconds)
+                return Outcome(self.from_hub(write.kind, obj), created=True)
+            revision = await self.storage.create(key, encode_stored(obj), ttl_seconds=strategy.ttl_seconds)
             stored = True
         finally:
             await strategy.end_write(write, taken, stored=stored)
-        return Outcome(self._from_hub(write.kind, with_revision(obj, revision)), created=True)
+        return Outcome(self.from_hub(write.kind, with_revision(obj, revision)), created=True)
 
     @staticmethod
     def _check_no_revision(obj: Object) -> None:
@@ -178,7 +178,7 @@ class ResourceStore:
         care of managedFields itself (apply). ``patch``: a lost race without a resourceVersion in the patch is tried
         again for the client instead of being reported.
         """
-        write.now = write.now or self._pipeline.now()
+        write.now = write.now or self.pipeline.now()
         entry = await self.newest(write)
         for _ in range(UPDATE_ATTEMPTS):
             if entry is None:
@@ -195,8 +195,11 @@ class ResourceStore:
         obj = await _call(transform, {})
         meta = obj["metadata"]
         if meta.get("uid"):
-            raise conflict(write.kind.group, write.kind.plural, write.name,
-                           f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: ")
+            raise conflict(
+                write.kind.group, write.kind.plural, write.name,
+                f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+                if tracked else f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: ",
+            )  # fmt: skip
         try:
             return await self.create(write, obj, tracked=tracked)
         except KeyExists:
@@ -205,7 +208,7 @@ class ResourceStore:
     async def _update_once(
         self, write: Write, entry: Entry, transform: Transform, *, tracked: bool, patch: bool
     ) -> Outcome:
-        kind, pipeline, strategy = write.kind, self._pipeline, self.strategy
+        kind, pipeline, strategy = write.kind, self.pipeline, self.strategy
         old_hub = entry.parsed
         old = self.codec(kind).parsed(entry)
         obj = await _call(transform, deep_copy(old))
@@ -234,15 +237,15 @@ class ResourceStore:
             else:
                 strategy.prepare_update(write, obj, old_hub)
             pipeline.default(self.kind, obj)
-            causes = self._causes(write, obj, old_hub)
+            causes = objectmeta.update_causes(obj, old_hub) + self._causes(write, obj, old_hub)
             if causes:
                 raise invalid(self.kind.group, self.kind.kind, write.name, causes)
             await pipeline.validate_admission(write, "UPDATE", obj, old_hub)
             obj["metadata"]["resourceVersion"] = str(entry.revision)
             if obj == old_hub:
-                return Outcome(self._from_hub(kind, obj), changed=False)
+                return Outcome(self.from_hub(kind, obj), changed=False)
             if write.dry_run:
-                return Outcome(self._from_hub(kind, obj))
+                return Outcome(self.from_hub(kind, obj))
             outcome = await self._store_update(write, entry, obj)
             stored = not outcome.deleted
             return outcome
@@ -252,13 +255,13 @@ class ResourceStore:
     async def _store_update(self, write: Write, entry: Entry, obj: Object) -> Outcome:
         strategy = self.strategy
         if self._is_finished(obj):
-            _, revision = await self._storage.delete(entry.key, expected_revision=entry.revision)
+            _, revision = await self.storage.delete(entry.key, expected_revision=entry.revision)
             await strategy.after_delete(obj)
-            return Outcome(self._from_hub(write.kind, with_revision(obj, revision)), deleted=True)
-        revision = await self._storage.update(
+            return Outcome(self.from_hub(write.kind, with_revision(obj, revision)), deleted=True)
+        revision = await self.storage.update(
             entry.key, encode_stored(obj), expected_revision=entry.revision, ttl_seconds=strategy.ttl_seconds
         )
-        return Outcome(self._from_hub(write.kind, with_revision(obj, revision)))
+        return Outcome(self.from_hub(write.kind, with_revision(obj, revision)))
 
     def _check_revision(self, write: Write, obj: Object, entry: Entry) -> None:
         sent = obj["metadata"].get("resourceVersion") or ""
@@ -278,16 +281,16 @@ class ResourceStore:
         """Marked for deletion, and nothing is waited for any more."""
         meta = obj["metadata"]
         return bool(meta.get("deletionTimestamp")) and not meta.get("finalizers") and not (
-            meta.get("deletionGracePeriodSeconds") or self._holds(obj)
+            meta.get("deletionGracePeriodSeconds") or self.holds(obj)
         )
 
     @staticmethod
-    def _holds(obj: Object) -> bool:
+    def holds(obj: Object) -> bool:
         """A namespace is held by the finalizers of its spec."""
         return obj["kind"] == "Namespace" and bool((obj.get("spec") or {}).get("finalizers"))
 
     def _causes(self, write: Write, obj: Object, old: Object | None) -> list[dict[str, Any]]:
-        return self._pipeline.causes(write, self.kind, obj, old) + self.strategy.validate(write, obj, old)
+        return self.pipeline.causes(write, self.kind, obj, old) + self.strategy.validate(write, obj, old)
 
     # -- versions --------------------------------------------------------------------------------------------------
 
@@ -297,7 +300,7 @@ class ResourceStore:
         _, back = converters(self.kind, kind)
         return back(obj) if back is not None else obj
 
-    def _from_hub(self, kind: Kind, obj: Object) -> Object:
+    def from_hub(self, kind: Kind, obj: Object) -> Object:
         forward, _ = converters(self.kind, kind)
         return forward(obj) if forward is not None else obj
 

@@ -20,6 +20,7 @@ from apiserver.server.context import RequestContext
 from apiserver.server.responses import Reply, plain_not_found
 from apiserver.server.router import Route, Router, UnknownGroup, no_such_method
 from apiserver.storage.interface import StorageError
+from machinery.meta.errors import method_not_allowed
 
 Endpoint = Callable[[Request], Awaitable["Reply | web.StreamResponse"]]
 NonResource = Callable[[RequestContext], Awaitable["Reply | web.StreamResponse"]]
@@ -76,6 +77,8 @@ class Api:
         if special is not None:
             return special
         endpoint = VERBS.get(route.verb)
-        if endpoint is None or (route.verb == "watch" and "watch" not in route.kind.verbs):
+        if route.verb == "watch" and "watch" not in route.kind.verbs:
+            raise method_not_allowed(route.kind.group, route.kind.plural, "watch")
+        if endpoint is None:
             raise no_such_method()
         return endpoint

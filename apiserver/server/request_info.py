@@ -38,7 +38,7 @@ def parse_request_info(method: str, path: str) -> RequestInfo:
     """``path`` is decoded except for ``%2F``. The list and watch verbs need the query: see ``refine_collection``."""
     info = RequestInfo(path, method.lower())
     parts = path.strip("/").split("/")
-    if len(parts) < 3:
+    if len(parts) < 3 or path.startswith("//"):
         return info
     if parts[0] == "api":
         info.version, rest = parts[1], parts[2:]

@@ -65,9 +65,9 @@ def encode_json(doc: Any, *, pretty: bool = False) -> bytes:
 
 
 def encode_yaml(doc: Any) -> bytes:
-    import yaml
+    from apiserver.server.yaml_text import dump
 
-    return yaml.dump(doc, Dumper=yaml.CSafeDumper, default_flow_style=False, allow_unicode=True, width=10**6).encode()
+    return dump(doc)
 
 
 def status_reply(context: RequestContext, error: ApiError) -> Reply:

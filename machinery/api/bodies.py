@@ -80,7 +80,8 @@ def parse_yaml(text: bytes | str) -> tuple[Any, list[str]]:
     except yaml.YAMLError as error:
         raise BodyError(_yaml_complaint(error)) from None
     try:
-        value = loader.get_single_data()
+        found = loader.check_data()  # type: ignore[no-untyped-call]
+        value = loader.get_data() if found else None  # further documents are not looked at
     except yaml.YAMLError as error:
         raise BodyError(_yaml_complaint(error)) from None
     finally:
@@ -91,9 +92,14 @@ def parse_yaml(text: bytes | str) -> tuple[Any, list[str]]:
 
 
 def _yaml_complaint(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
+    """Lines are counted as upstream's reader does: from zero, of the context if there is one, and one more for what the
+    scanner finds."""
     problem = getattr(error, "problem", None) or str(error)
-    return f"yaml: line {mark.line + 1}: {problem}" if mark is not None else f"yaml: {problem}"
+    marks = (getattr(error, "context_mark", None), getattr(error, "problem_mark", None))
+    line = next((mark.line for mark in marks if mark is not None and mark.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
 
 
 class _Loader(yaml.CSafeLoader):
