@@ -58,6 +58,8 @@ class PodSecurity(Plugin):
             return
         namespace = self._reader.get("", "namespaces", "", request.namespace)
         labels = (namespace["metadata"].get("labels") or {}) if namespace is not None else {}
+        if not any(key.startswith(PREFIX) for key in labels):
+            return
         policy, _ = parse_labels(labels)
         if policy.is_privileged:
             return
