@@ -7,7 +7,7 @@ only a change of the spec.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cli.local.layout import (
@@ -44,7 +44,7 @@ class ProcessSpec:
     listeners: tuple[Listener, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     priority: int = 0  # lower starts first
-    cgroup: str = field(default="")
+    once: bool = False  # a task: not started again when it has ended well
 
 
 def plan_processes(layout: ClusterLayout, spec: ClusterSpec, python: str = sys.executable) -> list[ProcessSpec]:
@@ -75,6 +75,7 @@ def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> Proces
         "--server", f"https://127.0.0.1:{spec.port}",
         "--component-server", layout.inner_server,
         "--store", spec.store,
+        "--metrics-api",
     ]  # fmt: skip
     if spec.store == "etcd":
         command += ["--etcd-servers", ETCD_CLIENT]
