@@ -10,6 +10,7 @@ the table and the custom schemas alone, so the index needs no document to be bui
 from __future__ import annotations
 
 from machinery.api.openapi.v2 import document_v2, openapi_v2
+from machinery.api.openapi.v2_wire import v2_protobuf
 from machinery.api.openapi.v3 import document_hash, document_v3, index_v3, openapi_v3
 
-__all__ = ["document_hash", "document_v2", "document_v3", "index_v3", "openapi_v2", "openapi_v3"]
+__all__ = ["document_hash", "document_v2", "document_v3", "index_v3", "openapi_v2", "openapi_v3", "v2_protobuf"]

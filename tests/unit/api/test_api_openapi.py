@@ -10,7 +10,7 @@ import pytest
 
 from machinery.api.builtin import METRICS_KINDS
 from machinery.api.kinds import Kind
-from machinery.api.openapi import document_hash, document_v2, document_v3, index_v3
+from machinery.api.openapi import document_hash, document_v2, document_v3, index_v3, v2_protobuf
 from machinery.api.table import new_table
 from tests.unit.api.api_transcripts import steps
 
@@ -113,3 +113,57 @@ def test_a_custom_kind_is_published_and_moves_the_hash() -> None:
     path = "apis/example.com/v1"
     assert document_hash(table, path, {WIDGET: SCHEMA}) != document_hash(table, path, changed)
     assert "com.example.v1.Widget" in orjson.loads(document_v2(table, {WIDGET: SCHEMA}))["definitions"]
+
+
+def _fields(payload: bytes) -> list[tuple[int, Any]]:
+    """The top fields of a protobuf message: (number, bytes or integer)."""
+    found: list[tuple[int, Any]] = []
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = payload[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(payload):
+        key = varint()
+        size = varint()
+        if key & 7 == 2:
+            found.append((key >> 3, payload[at : at + size]))
+            at += size
+        else:
+            found.append((key >> 3, size))
+    return found
+
+
+def test_v2_as_protobuf_says_the_same() -> None:
+    document = orjson.loads(document_v2(new_table()))
+    fields = dict(_fields(v2_protobuf(new_table())))
+    assert fields[1] == b"2.0"
+    paths = {dict(_fields(item))[1].decode(): dict(_fields(item))[2] for _, item in _fields(fields[8])}
+    assert sorted(paths) == sorted(document["paths"])
+    item = dict(_fields(paths["/api/v1/namespaces/{namespace}/pods/{name}"]))
+    operation = _fields(item[8])  # patch
+    extensions = {dict(_fields(one))[1] for number, one in operation if number == 13}
+    assert extensions == {b"x-kubernetes-action", b"x-kubernetes-group-version-kind"}
+    definitions = {dict(_fields(one))[1].decode(): dict(_fields(one))[2] for _, one in _fields(fields[9])}
+    assert sorted(definitions) == sorted(document["definitions"])
+    port = dict(_fields(definitions["io.k8s.api.core.v1.ContainerPort"]))
+    assert port[19] == b"containerPort"
+    assert port[22] == b"\n\x06object"
+
+
+def test_a_custom_schema_with_every_word_is_written() -> None:
+    schema = {
+        "type": "object", "nullable": True, "maxProperties": 3, "additionalProperties": True, "default": {"a": 1},
+        "properties": {"x": {"type": "number", "minimum": 1.5, "enum": [1, "a"], "anyOf": [{"type": "string"}]}},
+    }  # fmt: skip
+    table = new_table()
+    table.add(WIDGET)
+    assert b"com.example.v1.Widget" in v2_protobuf(table, {WIDGET: schema})
