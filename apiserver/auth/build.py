@@ -22,6 +22,7 @@ from apiserver.auth.reviews import Reviews
 from apiserver.auth.token_request import TokenRequests
 from apiserver.auth.tokens.bootstrap import BootstrapTokens
 from apiserver.auth.tokens.interface import TokenAuthenticator
+from apiserver.auth.tokens.legacy import LegacyServiceAccountTokens
 from apiserver.auth.tokens.service_account import ServiceAccountTokens, TokenIssuer
 from apiserver.auth.tokens.signing import SigningKey, VerifyingKey, load_verifying_keys
 from apiserver.auth.tokens.static import StaticTokens, load_token_file
@@ -74,6 +75,7 @@ def build_authenticator(options: AuthOptions, reader: ObjectReader) -> RequestAu
     keys = verifying_keys(options)
     if keys:
         tokens.append(ServiceAccountTokens([options.service_account_issuer], keys, reader, options.clock))
+        tokens.append(LegacyServiceAccountTokens(keys, reader, options.clock, audiences))
     if options.bootstrap_tokens:
         tokens.append(BootstrapTokens(reader, options.clock, audiences))
     certificates = front_proxy = None

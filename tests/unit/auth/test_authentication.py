@@ -289,3 +289,26 @@ async def test_a_token_review_says_why_not(reviews: Reviews, reader: Any, clock:
     assert (await review(token=token, audiences=["x", "vault"]))["audiences"] == ["vault"]
     await clock.advance(timedelta(days=1).total_seconds())
     assert "expired" in (await review(token=token, audiences=["vault"]))["error"]
+
+
+async def test_a_token_of_a_secret_lives_as_long_as_its_secret(
+    authenticator: RequestAuthenticator, reader: Any, home: Path
+) -> None:
+    populate(reader)
+    prefix = "kubernetes.io/serviceaccount/"
+    claims = {
+        "iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:ns:robot", f"{prefix}namespace": "ns",
+        f"{prefix}secret.name": "t", f"{prefix}service-account.name": "robot",
+        f"{prefix}service-account.uid": "sa-1",
+    }  # fmt: skip
+    token = jwt.encode(claims, (home / "pki" / "sa.key").read_bytes(), algorithm="RS256")
+    assert await refused(authenticator, bearer(token))
+    data = {"token": base64.b64encode(token.encode()).decode()}
+    reader.put("secrets", {"metadata": {"namespace": "ns", "name": "t"}, "data": data})
+    user = await authenticator.authenticate(bearer(token))
+    assert user is not None
+    assert (user.name, user.uid, dict(user.extra)) == ("system:serviceaccount:ns:robot", "sa-1", {})
+    reader.put("secrets", {"metadata": {"namespace": "ns", "name": "t"}, "data": {"token": "eA=="}})
+    assert await refused(authenticator, bearer(token))
+    forged = jwt.encode({**claims, f"{prefix}service-account.uid": ""}, (home / "pki" / "sa.key").read_bytes(), "RS256")
+    assert await refused(authenticator, bearer(forged))
