@@ -7,12 +7,16 @@ Node authorizer; the rest is granted here to the group of all nodes.
 
 from __future__ import annotations
 
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 from cli.local.quickclient import QuickClient
 
 RBAC = "rbac.authorization.k8s.io"
 MANAGER = "navarch-bootstrap"
+READY_SECONDS = 120.0
 DNS_ADDRESS = "10.96.0.10"
 
 Object = dict[str, Any]
@@ -71,3 +75,19 @@ def ensure_bootstrap(client: QuickClient) -> None:
         path = f"{_PATHS[obj['kind']]}/{obj['metadata']['name']}?fieldManager={MANAGER}&force=true"
         client.request("PATCH", path, obj, content_type="application/apply-patch+yaml")
 
+
+
+def main(kubeconfig: str) -> None:
+    """As a task of `navarch server`: wait for the API server, then apply."""
+    path = Path(kubeconfig)
+    deadline = time.monotonic() + READY_SECONDS
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)  # the API server writes it at its first start
+    client = QuickClient(path)
+    client.wait_ready(deadline)
+    ensure_bootstrap(client)
+    client.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -43,7 +43,7 @@ def port_forward(
 
 
 def named_ports(obj: dict[str, Any]) -> dict[str, int]:
-    if obj["kind"] == "Service":
+    if "containers" not in obj["spec"]:  # a Service; items of a list do not say their kind
         return {port["name"]: port["port"] for port in obj["spec"].get("ports") or () if port.get("name")}
     return {
         port["name"]: port["containerPort"]

@@ -73,7 +73,8 @@ def _kill_all(node: NodeLayout) -> int:
 
 
 def machine_processes(node: NodeLayout) -> set[int]:
-    """Every process in one of the machine's network namespaces or cgroups, and their descendants; not ourselves."""
+    """Every process in one of the machine's network namespaces or cgroups, its containers' shims, and the descendants
+    of all these; not ourselves."""
     namespaces = _network_namespaces(node)
     parents: dict[int, int] = {}
     found: set[int] = set()
@@ -85,7 +86,7 @@ def machine_processes(node: NodeLayout) -> set[int]:
         if parent is None:
             continue
         parents[pid] = parent
-        if _network_namespace(pid) in namespaces or _is_in_cgroup(pid, node.cgroup):
+        if _network_namespace(pid) in namespaces or _is_in_cgroup(pid, node.cgroup) or _is_shim_of(pid, node):
             found.add(pid)
     children: dict[int, list[int]] = {}
     for pid, parent in parents.items():
@@ -122,6 +123,15 @@ def _network_namespace(pid: int) -> int | None:
         return os.stat(f"/proc/{pid}/ns/net").st_ino
     except OSError:
         return None  # it ended, or is ending
+
+
+def _is_shim_of(pid: int, node: NodeLayout) -> bool:
+    """Containers' parents; on a real machine they share its namespace: their words alone tell whose they are."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"containerd-shim" in words[0] and str(node.containerd_socket).encode() in words
 
 
 def _is_in_cgroup(pid: int, cgroup: str) -> bool:

@@ -1,25 +1,26 @@
-"""Forward local ports into a pod, a WebSocket a connection (`v4.channel.k8s.io`).
+"""Forward local ports into a pod: SPDY streams inside one WebSocket, as kubectl does it.
 
-Channel 0 carries the bytes, channel 1 errors; each begins with the port's number, which is left out here. A connection
-of its own for every client keeps one that fails from taking the others with it.
+Every local connection is a pair of streams, one for its bytes and one for what went wrong with it, so a connection that
+fails takes no other with it. When the tunnel itself ends (the pod was replaced, the server restarted), the next
+connection opens a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
 from cli.errors import CommandError
+from kubelet.server.spdy import SpdyConnection, SpdyError, Stream
 from machinery.client import Client, ConnectError
 from machinery.meta.errors import ApiError
 
-DATA, ERROR = 0, 1
-PROTOCOL = "v4.channel.k8s.io"
+PROTOCOL = "SPDY/3.1+portforward.k8s.io"
 PIECE = 1 << 15
 
 
@@ -50,13 +51,16 @@ class Forwarder:
 
     def __init__(self, client: Client, path: str) -> None:
         self.client, self.path = client, path
+        self._tunnel: _Tunnel | None = None
+        self._opening = asyncio.Lock()
+        self._requests = itertools.count()
 
     async def listen(self, forward: Forward, address: str) -> asyncio.Server:
         async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             print(f"Handling connection for {port}", flush=True)
             try:
                 await self._carry(forward.remote, reader, writer)
-            except (ApiError, ConnectError, OSError, aiohttp.ClientError) as error:
+            except (ApiError, ConnectError, OSError, SpdyError, aiohttp.ClientError) as error:
                 print(f"error: an error occurred forwarding {port} -> {forward.remote}: {error}", file=sys.stderr)
             finally:
                 writer.close()
@@ -70,34 +74,87 @@ class Forwarder:
         return server
 
     async def _carry(self, remote: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        params = {"ports": str(remote)}
-        async with self.client.websocket(self.path, params, protocols=(PROTOCOL,)) as socket:
-            sending = asyncio.create_task(_send(reader, socket), name="to the pod")
-            try:
-                await _receive(socket, writer)
-            finally:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+        connection = (await self._current_tunnel()).connection
+        headers = {"port": str(remote), "requestid": str(next(self._requests))}
+        errors = await connection.open_stream({**headers, "streamtype": "error"}, fin=True)
+        data = await connection.open_stream({**headers, "streamtype": "data"})
+        sending = asyncio.create_task(_send(reader, data), name="to the pod")
+        try:
+            await _receive(data, writer)
+            if complaint := await errors.read():
+                raise OSError(complaint.decode(errors="replace"))
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _current_tunnel(self) -> _Tunnel:
+        async with self._opening:
+            if self._tunnel is None or self._tunnel.task.done():
+                self._tunnel = await _Tunnel.open(self.client, self.path)
+            return self._tunnel
 
 
-async def _send(reader: asyncio.StreamReader, socket: aiohttp.ClientWebSocketResponse) -> None:
+class _Tunnel:
+    """A WebSocket that looks like a connection to SPDY."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, stack: contextlib.AsyncExitStack) -> None:
+        self._socket, self._stack = socket, stack
+        self._reader = asyncio.StreamReader()
+        self.connection = SpdyConnection(self._reader, _Writer(socket))  # type: ignore[arg-type]
+        self.task = asyncio.create_task(self._run(), name="tunnel")
+
+    @classmethod
+    async def open(cls, client: Client, path: str) -> _Tunnel:
+        stack = contextlib.AsyncExitStack()
+        socket = await stack.enter_async_context(client.websocket(path, protocols=(PROTOCOL,)))
+        return cls(socket, stack)
+
+    async def _run(self) -> None:
+        feeding = asyncio.create_task(self._feed(), name="tunnel input")
+        try:
+            await self.connection.run()
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+            await self._stack.aclose()
+
+    async def _feed(self) -> None:
+        async for message in self._socket:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                self._reader.feed_data(message.data)
+        self._reader.feed_eof()
+
+
+class _Writer:
+    """What SPDY asks of a stream writer."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._waiting += data
+
+    async def drain(self) -> None:
+        if self._waiting:
+            data, self._waiting = bytes(self._waiting), bytearray()
+            await self._socket.send_bytes(data)
+
+    def close(self) -> None:
+        """The WebSocket ends with the tunnel."""
+
+    def is_closing(self) -> bool:
+        return self._socket.closed
+
+
+async def _send(reader: asyncio.StreamReader, stream: Stream) -> None:
     while piece := await reader.read(PIECE):
-        await socket.send_bytes(bytes([DATA]) + piece)
+        await stream.write(piece)
+    await stream.close_write()
 
 
-async def _receive(socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> None:
-    heads: set[int] = set()
-    async for message in socket:
-        data: Any = message.data
-        if message.type is not aiohttp.WSMsgType.BINARY or not data:
-            continue
-        channel, content = data[0], data[1:]
-        if channel not in heads:
-            heads.add(channel)
-            content = content[2:]  # the port's number
-        if channel == ERROR and content:
-            raise OSError(content.decode(errors="replace"))
-        if channel == DATA and content:
-            writer.write(content)
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
+async def _receive(stream: Stream, writer: asyncio.StreamWriter) -> None:
+    while piece := await stream.read():
+        writer.write(piece)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()

@@ -57,6 +57,7 @@ class Supervisor:
     wanted: dict[str, ProcessSpec] = field(default_factory=dict)
     listeners: dict[Listener, socket.socket] = field(default_factory=dict)
     waiting: list[socket.socket] = field(default_factory=list)  # clients that want to hear when all has ended
+    finished: set[str] = field(default_factory=set)  # tasks that need not run again
     stopping: bool = False
     hard: bool = False  # end by SIGKILL: nothing of what they could still write is wanted
     leaving: bool = False  # end without ending anything: another supervisor takes over
@@ -93,7 +94,7 @@ class Supervisor:
 
     def reconcile(self) -> None:
         """Compare the spec with what runs; start and end the difference."""
-        wanted = [] if self.stopping else self.planner()
+        wanted = [] if self.stopping else [spec for spec in self.planner() if spec.name not in self.finished]
         self.wanted = {spec.name: spec for spec in wanted}
         changes = plan_changes(wanted, {name: running.record.command for name, running in self.running.items()})
         for name in changes.end:
@@ -161,6 +162,10 @@ class Supervisor:
         how = _reap(running.record.pid)
         if name not in self.wanted:
             log(f"{name}: ended ({how})")
+            return
+        if self.wanted[name].once and how == "exit status 0":
+            self.finished.add(name)
+            log(f"{name}: done")
             return
         now = time.monotonic()
         if running.ending:
