@@ -1,5 +1,123 @@
-"""Rules to come."""
+"""Certificate signing requests."""
 
+from __future__ import annotations
+
+import base64
+import re
+
+from apiserver.validation.field import Errors, Object
+from apiserver.validation.objectmeta import validate_metadata, validate_metadata_update
 from apiserver.validation.rules import Rules
+from machinery.meta import names
 
-RULES: dict[tuple[str, str], Rules] = {}
+_GROUP = "certificates.k8s.io"
+_NOT_PEM = "PEM block type must be CERTIFICATE REQUEST"
+_USAGES = (
+    "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment",
+    "decipher only", "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
+    "ipsec user", "key agreement", "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime",
+    "server auth", "signing", "timestamping")
+_SIGNER_FORM = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
+
+
+def create(errors: Errors, request: Object) -> None:
+    spec = request.get("spec") or {}
+    validate_metadata(errors, request, False, lambda value, prefix: [])
+    _request(errors, spec.get("request"))
+    usages = spec.get("usages") or []
+    if not usages:
+        errors.required("spec.usages")
+    seen: set[str] = set()
+    for i, usage in enumerate(usages):
+        if usage not in _USAGES:
+            errors.not_supported(f"spec.usages[{i}]", usage, _USAGES)
+        if usage in seen:
+            errors.duplicate(f"spec.usages[{i}]", usage)
+        seen.add(usage)
+    signer = spec.get("signerName") or ""
+    if signer == "kubernetes.io/legacy-unknown":
+        errors.invalid("spec.signerName", signer, "the legacy signerName is not allowed via this API version")
+    else:
+        _signer(errors, "spec.signerName", signer)
+    seconds = spec.get("expirationSeconds")
+    if seconds is not None and seconds < 600:
+        errors.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)")
+
+
+def _request(errors: Errors, text: str | None) -> None:
+    """A PEM block with a request in it, signed by its own key."""
+    from cryptography import x509
+
+    try:
+        data = base64.b64decode(text or "")
+        if not re.search(rb"-----BEGIN (NEW )?CERTIFICATE REQUEST-----", data):
+            errors.invalid("spec.request", text, _NOT_PEM)
+            return
+        parsed = x509.load_pem_x509_csr(data)
+        if not parsed.is_signature_valid:
+            errors.invalid("spec.request", text, "x509: invalid signature: parent certificate cannot sign this kind of certificate")
+    except (ValueError, TypeError) as error:
+        errors.invalid("spec.request", text, f"asn1: structure error: {error}")
+
+
+def _signer(errors: Errors, path: str, signer: str) -> None:
+    if not signer:
+        errors.required(path)
+        return
+    parts = signer.split("/")
+    if len(parts) != 2:
+        errors.invalid(path, signer, _SIGNER_FORM)
+        return
+    domain, name = parts
+    if "." not in domain:
+        errors.invalid(path, domain, "should be a domain with at least two segments separated by dots")
+    errors.invalid_all(path, domain, names.dns1123_subdomain(domain))
+    errors.invalid_all(path, name, names.dns1123_subdomain(name))
+    if len(signer) > 571:
+        errors.too_long(path, 571)
+
+
+def update(errors: Errors, request: Object, old: Object, subresource: str) -> None:
+    create(errors, request)
+    validate_metadata_update(errors, request, old)
+    _conditions(errors, request, old, subresource)
+
+
+def _conditions(errors: Errors, request: Object, old: Object, subresource: str) -> None:
+    conditions = (request.get("status") or {}).get("conditions") or []
+    before = (old.get("status") or {}).get("conditions") or []
+    seen: dict[str, int] = {}
+    for i, condition in enumerate(conditions):
+        where, kind, status = f"status.conditions[{i}]", condition.get("type") or "", condition.get("status") or ""
+        if not kind:
+            errors.required(where + ".type")
+        if kind in ("Approved", "Denied", "Failed"):
+            if not status:
+                errors.required(where + ".status")
+            elif status != "True":
+                errors.not_supported(where + ".status", status, ("True",))
+        elif not status:
+            errors.required(where + ".status")
+        elif status not in ("True", "False", "Unknown"):
+            errors.not_supported(where + ".status", status, ("True", "False", "Unknown"))
+        if kind in seen:
+            errors.duplicate(where + ".type", kind)
+        seen[kind] = i
+    if "Approved" in seen and "Denied" in seen:
+        errors.invalid(f"status.conditions[{seen['Denied']}].type", "Denied", "Approved and Denied conditions are mutually exclusive")
+    allowed_to_change = subresource == "approval"
+    for kind in ("Approved", "Denied"):
+        was = [c for c in before if c.get("type") == kind]
+        now = [c for c in conditions if c.get("type") == kind]
+        if was and not now:
+            errors.forbidden("status.conditions", f"updates may not remove a condition of type \"{kind}\"")
+        elif now and not was and not allowed_to_change:
+            errors.forbidden("status.conditions", f"updates may not add a condition of type \"{kind}\"")
+        elif was and now and was != now and not allowed_to_change:
+            errors.forbidden("status.conditions", f"updates may not modify a condition of type \"{kind}\"")
+    was_issued, issued = (old.get("status") or {}).get("certificate"), (request.get("status") or {}).get("certificate")
+    if subresource == "status" and was_issued and issued != was_issued:
+        errors.forbidden("status.certificate", "updates may not modify existing certificate content")
+
+
+RULES = {(_GROUP, "CertificateSigningRequest"): Rules(create, update)}

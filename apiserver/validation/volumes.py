@@ -174,8 +174,6 @@ def _data_sources(errors: Errors, path: str, spec: Object) -> None:
         where, group, kind = f"{path}.{field}", source.get("apiGroup") or "", source.get("kind") or ""
         if not source.get("name"):
             errors.required(where + ".name")
-        if not kind:
-            errors.required(where + ".kind")
         if not group and kind != "PersistentVolumeClaim":
             errors.invalid(where, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup")
         if group:
