@@ -120,7 +120,7 @@ def _webhook(errors: Errors, path: str, hook: Object, mutating: bool) -> None:
     _choice(errors, path + ".failurePolicy", hook.get("failurePolicy"), ("Fail", "Ignore"))
     _choice(errors, path + ".matchPolicy", hook.get("matchPolicy"), ("Equivalent", "Exact"))
     effects = hook.get("sideEffects")
-    if effects is None:
+    if not effects:
         errors.required(path + ".sideEffects", "must specify one of None, NoneOnDryRun")
     elif effects not in ("None", "NoneOnDryRun"):
         errors.not_supported(path + ".sideEffects", effects, ("None", "NoneOnDryRun"))
@@ -224,8 +224,6 @@ def _match_resources(errors: Errors, path: str, match: Object | None) -> None:
         return
     _choice(errors, path + ".matchPolicy", match.get("matchPolicy"), ("Equivalent", "Exact"))
     for field in ("namespaceSelector", "objectSelector"):
-        if match.get(field) is None and False:
-            errors.required(f"{path}.{field}")
         validate_selector(errors, f"{path}.{field}", match.get(field))
     for field in ("resourceRules", "excludeResourceRules"):
         for i, rule in enumerate(match.get(field) or ()):

@@ -106,9 +106,6 @@ def _slice_address(errors: Errors, path: str, address: str, kind: str) -> None:
         return
     if not is_ip(address):
         errors.invalid(path, address, IP_TEXT)
-        if kind in ("IPv4", "IPv6"):
-            errors.invalid(path, address, f"must be a valid {kind} address")
-            validate_non_special_ip(errors, path, address)
         return
     if kind in ("IPv4", "IPv6") and f"IPv{ipaddress.ip_address(address).version}" != kind:
         errors.invalid(path, address, f"must be a valid {kind} address")
@@ -143,8 +140,8 @@ def _slice_ports(errors: Errors, ports: list[Object]) -> None:
         number = port.get("port")
         if number is not None and not 1 <= number <= 65535:
             errors.invalid(where + ".port", number, PORT_RANGE)
-        protocol = port.get("protocol") or ""
-        if not protocol:
+        protocol = port.get("protocol")
+        if protocol is None:
             errors.required(where + ".protocol")
         elif protocol not in _PROTOCOLS:
             errors.not_supported(where + ".protocol", protocol, _PROTOCOLS)

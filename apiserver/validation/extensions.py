@@ -12,7 +12,7 @@ _MIXED = "may have mixed case, but should otherwise match: "
 
 
 def create_service(errors: Errors, service: Object) -> None:
-    spec, meta = service.get("spec") or {}, service.get("metadata") or {}
+    spec = service.get("spec") or {}
     group, version = spec.get("group") or "", spec.get("version") or ""
     wanted = f"{version}.{group}"
 
@@ -26,10 +26,7 @@ def create_service(errors: Errors, service: Object) -> None:
         errors.invalid_all("spec.group", group, names.dns1123_subdomain(group))
     elif version != "v1":
         errors.required("spec.group", "only v1 may have an empty group and it better be legacy kube")
-    if version:
-        errors.invalid_all("spec.version", version, names.dns1035_label(version))
-    else:
-        errors.required("spec.version") if group else None
+    errors.invalid_all("spec.version", version, names.dns1035_label(version))
     high, low = spec.get("groupPriorityMinimum") or 0, spec.get("versionPriority") or 0
     if not 0 < high <= 20000:
         errors.invalid("spec.groupPriorityMinimum", high, "must be positive and less than 20000")
@@ -50,7 +47,6 @@ def create_service(errors: Errors, service: Object) -> None:
             errors.invalid("spec.service.port", port, "port is not valid: must be between 1 and 65535, inclusive")
         if spec.get("insecureSkipTLSVerify") and spec.get("caBundle"):
             errors.invalid("spec.insecureSkipTLSVerify", True, "may not be true if caBundle is present")
-    del meta
 
 
 def update_service(errors: Errors, service: Object, old: Object, subresource: str) -> None:
@@ -86,16 +82,23 @@ def _definition_spec(errors: Errors, spec: Object) -> None:
     elif scope not in ("Cluster", "Namespaced"):
         errors.not_supported("spec.scope", scope, ("Cluster", "Namespaced"))
     versions = spec.get("versions") or []
-    _versions(errors, versions)
+    _versions(errors, spec.get("versions"))
     _names(errors, "spec.names", spec.get("names") or {})
     _conversion(errors, spec.get("conversion"))
+    columns = [version.get("additionalPrinterColumns") or [] for version in versions]
+    if columns and all(one == columns[0] for one in columns):
+        # What all versions share is one thing to upstream, and so is a mistake in it.
+        _columns(errors, "spec.additionalPrinterColumns", columns[0])
+        columns = []
+    for i, one in enumerate(columns):
+        _columns(errors, f"spec.versions[{i}].additionalPrinterColumns", one)
     for i, version in enumerate(versions):
-        _columns(errors, f"spec.versions[{i}].additionalPrinterColumns", version.get("additionalPrinterColumns") or [])
         if (version.get("schema") or {}).get("openAPIV3Schema") is None and spec.get("preserveUnknownFields") is not True:
             errors.required(f"spec.versions[{i}].schema.openAPIV3Schema", "schemas are required")
 
 
-def _versions(errors: Errors, versions: list[Object]) -> None:
+def _versions(errors: Errors, given: list[Object] | None) -> None:
+    versions = given or []
     seen: set[str] = set()
     stored = 0
     unique = True
@@ -111,7 +114,7 @@ def _versions(errors: Errors, versions: list[Object]) -> None:
     if not unique:
         errors.invalid("spec.versions", [v.get("name") for v in versions], "must contain unique version names")
     if stored != 1:
-        errors.invalid("spec.versions", [v.get("name") for v in versions] if versions else [],
+        errors.invalid("spec.versions", [v.get("name") for v in versions] if versions else given,
                        "must have exactly one version marked as storage version")
 
 

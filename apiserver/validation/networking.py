@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 
 from apiserver.validation.field import PORT_RANGE, Errors, Object, size
-from apiserver.validation.networks import IP_TEXT, is_ip, validate_cidr, validate_port_or_name
+from apiserver.validation.networks import IP_TEXT, is_ip, validate_cidr
 from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_metadata_update, validate_selector
 from apiserver.validation.rules import Rules, revalidate
 from apiserver.validation.services import validate_load_balancer
@@ -149,7 +149,7 @@ def _ingress_rule(errors: Errors, path: str, rule: Object) -> None:
 
 def _http_path(errors: Errors, path: str, entry: Object) -> None:
     kind, text = entry.get("pathType"), entry.get("path") or ""
-    if kind is None:
+    if not kind:
         errors.required(path + ".pathType", "pathType must be specified")
     elif kind in ("Exact", "Prefix"):
         if not text.startswith("/"):
@@ -182,7 +182,7 @@ def _backend(errors: Errors, path: str, backend: Object) -> None:
         if not name:
             errors.required(path + ".service.name")
         else:
-            errors.invalid_all(path + ".service.name", name, names.dns1035_label(name))
+            errors.invalid_all(path + ".service.name", name, names.dns1123_label(name))
         if port.get("name") and port.get("number"):
             errors.invalid(path, "", "cannot set both port name & port number")
         elif port.get("name"):
@@ -270,7 +270,7 @@ def _ip_name(value: str, prefix: bool) -> list[str]:
 def create_ip_address(errors: Errors, address: Object) -> None:
     validate_metadata(errors, address, False, _ip_name)
     parent = (address.get("spec") or {}).get("parentRef")
-    if parent is None:
+    if not parent or not any(parent.values()):
         errors.required("spec.parentRef")
         return
     if parent.get("group"):
@@ -319,8 +319,6 @@ def update_service_cidr(errors: Errors, entry: Object, old: Object, subresource:
     if now != was:
         errors.invalid("spec.cidrs", now or None, "field is immutable")
 
-
-validate_port = validate_port_or_name
 
 RULES = {
     (_GROUP, "NetworkPolicy"): revalidate(create_policy),

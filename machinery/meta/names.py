@@ -224,7 +224,7 @@ def port_name(value: str) -> list[str]:
     """IANA service names: at most 15 of `[a-z0-9-]`, a letter somewhere, dashes never doubled or at an end."""
     errors: list[str] = []
     if len(value) > 15:
-        errors.append("must be no more than 15 characters long")
+        errors.append("must be no more than 15 characters")
     if not re.fullmatch(r"[-a-z0-9]+", value):
         errors.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search(r"[a-z]", value):
