@@ -12,6 +12,7 @@ from apiserver.registry import objectmeta
 from apiserver.server.negotiate import OBJECT_TYPES, negotiate
 from apiserver.server.responses import Reply
 from machinery.api.schema import schema_for_kind
+from machinery.api.shape import complete
 from machinery.meta.apply import update_managed_fields
 
 Object = dict[str, Any]
@@ -38,6 +39,13 @@ def review_endpoint(answer: Answer) -> Callable[[Request], Awaitable[Reply]]:
         )
         if kind.namespaced:
             objectmeta.check_namespace(obj, route.namespace, namespaced=True)
+        else:
+            obj.get("metadata", {}).pop("namespace", None)
+        if schema is not None and name != "TokenRequest":
+            told = "status" in obj
+            complete(obj, schema)
+            if not told:
+                obj.pop("status", None)
         write = request.write(options, options_kind="CreateOptions")
         pipeline = request.parts.resources.pipeline
         if name == "TokenRequest":
