@@ -146,16 +146,11 @@ def _all_nodes() -> dict[str, SchemaNode]:
 
 
 def compile_schema(schema: dict[str, Any], *, name: str = "") -> SchemaNode:
-    """A tree from a self-contained structural schema (of a custom resource). Its metadata is an ObjectMeta."""
-    node = _Compiler({}).node(schema)
-    meta = schema_by_name(META + "ObjectMeta")
-    if node.type == "object" and meta is not None:
-        node = node.copy()
-        properties = dict(node.properties or {})
-        text = SchemaNode("string")
-        properties.update(apiVersion=text, kind=text, metadata=meta)
-        node.properties = properties
-        node.name = name
+    """A tree from a self-contained structural schema (of a custom resource). The root is an object with metadata, and
+    so is every embedded resource; an object that lists no field and allows no others has none."""
+    node = _StructuralCompiler({}).node(schema | {"x-kubernetes-embedded-resource": True}).copy()
+    node.embedded_resource = False
+    node.name = name
     return node
 
 
@@ -233,6 +228,20 @@ class _Compiler:
         node.nullable = bool(schema.get("nullable"))
         if "default" in schema:
             node.has_default, node.default = True, schema["default"]
+
+
+class _StructuralCompiler(_Compiler):
+    """Structural schemas differ in two points: bare objects are closed, embedded resources have type and metadata."""
+
+    def fill(self, node: SchemaNode, schema: dict[str, Any]) -> None:
+        super().fill(node, schema)
+        if node.embedded_resource and node.type == "object":
+            text = SchemaNode("string")
+            meta = schema_by_name(META + "ObjectMeta") or SchemaNode()
+            node.properties = {**(node.properties or {}), "apiVersion": text, "kind": text, "metadata": meta}
+        elif node.type == "object" and node.properties is None and node.additional_properties is None:
+            if not node.preserve_unknown:
+                node.properties = {}
 
 
 def walk(node: SchemaNode, visit: Callable[[tuple[str, ...], SchemaNode], None]) -> None:

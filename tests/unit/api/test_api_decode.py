@@ -177,3 +177,24 @@ def test_custom_schemas_decode_alike() -> None:
     })  # fmt: skip
     obj = {"kind": "W", "metadata": {"name": "w", "bad": 1}, "spec": {"free": {"x": 1}, "m": 2}}
     assert prune_unknown(obj, schema) == ["metadata.bad", "spec.m"]
+
+
+def test_structural_schemas_close_bare_objects_and_open_embedded_ones() -> None:
+    schema = compile_schema({
+        "type": "object",
+        "properties": {
+            "bare": {"type": "object"}, "map": {"type": "object", "additionalProperties": {"type": "string"}},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True,
+                     "properties": {"known": {"type": "object", "properties": {"a": {"type": "string"}}}}},
+            "pod": {"type": "object", "x-kubernetes-embedded-resource": True},
+            "list": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "string"}}}},
+        },
+    })  # fmt: skip
+    obj = {
+        "bare": {"x": 1}, "map": {"any": "thing"}, "open": {"x": 1, "known": {"a": "", "b": 1}},
+        "pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "bad": 1}, "spec": {}},
+        "list": [{"n": "", "m": 1}],
+    }  # fmt: skip
+    unknown = ["bare.x", "open.known.b", "pod.spec", "pod.metadata.bad", "list[0].m"]
+    assert sorted(prune_unknown(obj, schema)) == sorted(unknown)
+    assert obj["open"] == {"x": 1, "known": {"a": ""}}
