@@ -26,7 +26,7 @@ def default_service(service: Object) -> None:
         if not port.get("targetPort"):
             port["targetPort"] = port.get("port", 0)
     kind = spec["type"]
-    if kind in ("NodePort", "LoadBalancer"):
+    if kind in ("NodePort", "LoadBalancer") or spec.get("externalIPs"):
         fill_zero(spec, "externalTrafficPolicy", "Cluster")
     if kind in ("NodePort", "LoadBalancer", "ClusterIP"):
         fill(spec, "internalTrafficPolicy", "Cluster")
