@@ -43,9 +43,11 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
             decode(obj, schema)
         except DecodeError as error:
             raise ApiError(500, "", _unconvertible(config, str(error)), None) from None
-        if live is not None and "resourceVersion" not in (config.get("metadata") or {}):
-            obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+        if live is not None:
+            obj["metadata"] = {**_identity(old["metadata"]), **obj["metadata"]}
         set_managed_fields(obj, managed)
+        if live is None or "name" not in (config.get("metadata") or {"name": ""}):
+            objectmeta.check_name({"metadata": config.get("metadata") or {}}, request.route.name)
         objectmeta.check_name(obj, request.route.name)
         objectmeta.check_namespace(obj, request.route.namespace, namespaced=kind.namespaced)
         return obj
@@ -77,6 +79,17 @@ def read_configuration(body: bytes, strictness: str) -> tuple[Object, list[str]]
     if doubled and strictness == "Strict":
         raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: {doubled[0]}")
     return value, yaml_lines(doubled)
+
+
+#: What nobody owns and no configuration can take away.
+_IDENTITY = (
+    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)  # fmt: skip
+
+
+def _identity(meta: Object) -> Object:
+    return {name: meta[name] for name in _IDENTITY if name in meta}
 
 
 def _unconvertible(config: Object, error: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from apiserver.endpoints.bodies import read_body, report_problems
+from apiserver.endpoints.bodies import read_body, report_problems, unsupported
 from apiserver.endpoints.options import read_write_options
 from apiserver.endpoints.request import Request, reply
 from apiserver.registry import objectmeta
@@ -42,14 +43,12 @@ Change = Callable[[Object], Object]
 def patch_type(request: Request) -> str:
     """Case-sensitive, parameters ignored."""
     header = request.context.request.headers.get("Content-Type", "")
-    media = header.partition(";")[0].strip()
     accepted = CUSTOM_TYPES if request.kind.custom else BUILTIN_TYPES
+    media = header.partition(";")[0].strip()
     if media not in accepted:
-        shown = ", ".join(accepted)
-        raise ApiError(
-            415, "UnsupportedMediaType",
-            f"the body of the request was in an unknown format - accepted media types include: {shown}", {},
-        )  # fmt: skip
+        if not request.kind.custom and not any(part.partition(";")[0].strip() in accepted for part in header.split(",")):
+            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})  # the route refuses
+        raise unsupported(accepted)
     return media
 
 
@@ -70,6 +69,8 @@ async def patch(request: Request) -> Reply:
 
     def transform(old: Object) -> Object:
         patched = change(old)
+        if media == STRATEGIC and isinstance(patched, dict):  # works on the type, which has no say in its name
+            patched |= {"kind": old["kind"], "apiVersion": old["apiVersion"]}
         return decode_patched(request, patched, schema, strictness, doubled, shown)
 
     try:
@@ -146,7 +147,28 @@ def _decode(obj: Object, schema: SchemaNode, shown: str) -> list[str]:
     try:
         return decode(obj, schema)
     except DecodeError as error:
-        raise bad_patch(shown, str(error)) from None
+        text = str(error) if shown[:1] in ("{", "[") else unstructured_complaint(str(error))
+        raise bad_patch(shown, text) from None
+
+
+_MISMATCH = re.compile(r"json: cannot unmarshal (\w+) into Go struct field \S+ of type (\S+)")
+_SCALARS = ("int32", "int64", "bool", "string", "float64")
+
+
+def unstructured_complaint(text: str) -> str:
+    """A strategic merge patch is turned into a struct without JSON, and a wrong type is told in other words."""
+    match = _MISMATCH.search(text)
+    if match is None:
+        return text
+    found, wanted = match.groups()
+    found = {"array": "slice", "object": "map", "number": "int64"}.get(found, found)
+    if wanted in _SCALARS:
+        return f"unrecognized type: {wanted}"
+    if wanted.startswith("map["):
+        return f"cannot restore map from {found}"
+    if wanted.startswith("[]"):
+        return f"cannot restore slice from {found}"
+    return f"cannot restore struct from: {found}"
 
 
 def bad_patch(shown: str, text: str) -> ApiError:

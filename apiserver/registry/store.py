@@ -108,6 +108,7 @@ class ResourceStore:
         pipeline.default(kind, obj)
         if objectmeta.dedup_owner_references(obj):
             write.warn(_DUPLICATE_OWNERS)
+        self.strategy.complete(obj, None)
         if not tracked:
             pipeline.track(write, obj, None)
         obj = self._to_hub(kind, obj)
@@ -217,6 +218,7 @@ class ResourceStore:
         if not tracked:
             if objectmeta.dedup_owner_references(obj):
                 write.warn(_DUPLICATE_OWNERS)
+            strategy.complete(obj, old)
             pipeline.track(write, obj, old)
         obj = self._to_hub(kind, obj)
         objectmeta.check_namespace(obj, write.namespace, namespaced=kind.namespaced)

@@ -63,6 +63,9 @@ class Strategy:
         self.kind = kind
         self.has_status = kind.has_status()
 
+    def complete(self, obj: Object, old: Object | None) -> None:
+        """What the kind's own conversion adds before anyone looks (and before ownership is recorded)."""
+
     # -- create
 
     def prepare_create(self, write: Write, obj: Object) -> None:

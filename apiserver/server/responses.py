@@ -113,7 +113,10 @@ def to_response(context: RequestContext, reply: Reply) -> web.Response:
     if context.request.method == "HEAD":
         headers["Content-Length"] = str(len(body))
         body = b""
-    elif len(body) >= GZIP_FROM_BYTES and "gzip" in context.request.headers.get("Accept-Encoding", ""):
+    elif (
+        len(body) >= GZIP_FROM_BYTES and "Content-Encoding" not in headers
+        and "gzip" in context.request.headers.get("Accept-Encoding", "")
+    ):  # fmt: skip
         compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
         body = compressor.compress(body) + compressor.flush()
         headers["Content-Encoding"] = "gzip"

@@ -118,7 +118,8 @@ def forbidden(group: str, resource: str, name: str, why: str) -> ApiError:
 def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiError:
     """422. A cause is ``{"reason", "message", "field"}``; its text in the sentence is ``field: message``."""
     texts = [f"{cause['field']}: {cause['message']}" if cause.get("field") else cause["message"] for cause in causes]
-    joined = texts[0] if len(texts) == 1 else f"[{', '.join(dict.fromkeys(texts))}]"
+    distinct = list(dict.fromkeys(texts))
+    joined = distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"
     message = f'{qualified(kind, group)} "{name}" is invalid' + (f": {joined}" if texts else "")
     return ApiError(422, "Invalid", message, _details(group, kind, name, causes=list(causes)))
 

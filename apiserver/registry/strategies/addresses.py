@@ -46,7 +46,7 @@ class AddressAllocator:
         except ValueError:
             return ""  # validation says so
         networks = self._networks()
-        if not any(parsed in network for network in networks if network.version == parsed.version):
+        if not any(is_usable(parsed, network) for network in networks):
             shown = ", ".join(str(network) for network in networks)
             return f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {shown}"
         if self._reader.get(GROUP, RESOURCE, "", address) is not None:
@@ -88,6 +88,13 @@ class AddressAllocator:
                 continue
             networks += [ipaddress.ip_network(text) for text in (obj.get("spec") or {}).get("cidrs") or ()]
         return networks
+
+
+def is_usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: Network) -> bool:
+    """In the network, and neither its own address nor (IPv4) its broadcast address."""
+    if address.version != network.version or address not in network or address == network.network_address:
+        return False
+    return address.version == 6 or address != network.broadcast_address
 
 
 def band_size(size: int) -> int:

@@ -16,6 +16,16 @@ class PodStrategy(Strategy):
     returns_deleted = True
     generation_fields = ("spec",)
 
+    def complete(self, obj: Object, old: Object | None) -> None:
+        """podIP is the first of podIPs, whichever a client has set."""
+        status = obj.get("status")
+        if isinstance(status, dict):
+            ips, first = status.get("podIPs"), status.get("podIP")
+            if ips and not first:
+                status["podIP"] = ips[0].get("ip", "")
+            elif first and (not ips or ips[0].get("ip") != first):
+                status["podIPs"] = [{"ip": first}]
+
     def prepare_create(self, write: Write, obj: Object) -> None:
         obj["metadata"]["generation"] = 1
         status: Object = {"phase": "Pending", "qosClass": compute_qos_class(obj)}

@@ -28,6 +28,11 @@ TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 class DaemonSetStrategy(SpecStrategy):
     """Keeps the old counter of template changes, which only the server may move."""
 
+    def complete(self, obj: Object, old: Object | None) -> None:
+        meta = obj["metadata"]
+        counted = ((old or {}).get("metadata", {}).get("annotations") or {}).get(TEMPLATE_GENERATION, "0")
+        meta["annotations"] = {TEMPLATE_GENERATION: counted, **(meta.get("annotations") or {})}
+
     def prepare_create(self, write: Write, obj: Object) -> None:
         super().prepare_create(write, obj)
         self._set(obj, 1)
