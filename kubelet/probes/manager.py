@@ -130,7 +130,7 @@ class ProbeManager:
         before = probed.verdicts[kind]
         after = next_verdict(before, result.success, probe)
         probed.verdicts[kind] = after
-        if not result.success:
+        if not result.success and not probed.unhealthy:  # one that is being stopped fails its other probes, of course
             self._report(pod, probed.container.name, kind, result.output)
         failed_for_good = not result.success and after.streak >= int(probe.get("failureThreshold") or 3)
         if kind in (STARTUP, LIVENESS) and failed_for_good:
