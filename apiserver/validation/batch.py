@@ -297,7 +297,7 @@ def update_job(errors: Errors, job: Object, old: Object, subresource: str) -> No
         if spec.get(field) != before.get(field):
             errors.invalid(f"spec.{field}", shown_selector(spec.get(field)), IMMUTABLE)
     if _template_changed(spec, before, old):
-        errors.invalid("spec.template", struct_value("core.v1.PodTemplateSpec", spec.get("template")), IMMUTABLE)
+        errors.invalid("spec.template", struct_value("PodTemplateSpec", spec.get("template")), IMMUTABLE)
     shown = {"podFailurePolicy": shown_failure_policy, "successPolicy": shown_success_policy}
     for field in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
         if spec.get(field) != before.get(field):

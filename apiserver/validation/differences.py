@@ -1,17 +1,23 @@
-"""How an update that may not be is shown: the lines in which the old and the new spec differ.
-
-Upstream prints its internal structs as indented JSON and compares them line by line. Names of fields are those of the structs, in their order;
-what the JSON form leaves out is there as null or zero.
-"""
+"""How an update that may not be is shown: the lines in which the old and the new struct differ."""
 
 from __future__ import annotations
 
+import difflib
+import json
 from typing import Any
 
-
-def struct_difference(name: str, before: Any, after: Any) -> str:
-    return ""
+from apiserver.validation.internal_structs import to_struct
 
 
 def struct_value(name: str, value: Any) -> Any:
-    return value
+    """A value in the notation of upstream's internal type."""
+    return to_struct(name, value)
+
+
+def struct_difference(name: str, before: Any, after: Any) -> str:
+    """A unified difference of two values, three lines of context around each change."""
+    texts = [json.dumps(to_struct(name, value), indent=1, ensure_ascii=False).splitlines(keepends=True)
+             for value in (before, after)]
+    lines = [[line if line.endswith("\n") else line + "\n" for line in text] for text in texts]
+    difference = list(difflib.unified_diff(*lines, n=3))
+    return "".join(difference[2:])

@@ -116,15 +116,15 @@ def update_volume(errors: Errors, volume: Object, old: Object, subresource: str)
     if [spec.get(source) for source in _SOURCES] != [before.get(source) for source in _SOURCES]:
         from apiserver.validation.differences import struct_difference
 
-        shown = struct_difference("core.PersistentVolumeSource", {k: before.get(k) for k in _SOURCES},
+        shown = struct_difference("PersistentVolumeSource", {k: before.get(k) for k in _SOURCES},
                                   {k: spec.get(k) for k in _SOURCES})
         errors.forbidden("spec.persistentvolumesource",
                          f"spec.persistentvolumesource is immutable after creation\n{shown}")
-    errors.immutable("spec.volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
+    errors.immutable("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     if before.get("nodeAffinity") is not None and before["nodeAffinity"] != spec.get("nodeAffinity"):
         from apiserver.validation.differences import struct_value
 
-        errors.invalid("nodeAffinity", struct_value("core.v1.VolumeNodeAffinity", spec.get("nodeAffinity")),
+        errors.invalid("nodeAffinity", struct_value("VolumeNodeAffinity", spec.get("nodeAffinity")),
                        "field is immutable, except for updating from beta label to GA")
 
 
@@ -207,7 +207,7 @@ def update_claim(errors: Errors, claim: Object, old: Object, subresource: str) -
     if munged != before:
         from apiserver.validation.differences import struct_difference
 
-        shown = struct_difference("core.v1.PersistentVolumeClaimSpec", before, munged)
+        shown = struct_difference("PersistentVolumeClaimSpec", before, munged)
         errors.forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName "
                                  f"for bound claims\n{shown}")
     elif bound and "storage" in had and "storage" in wanted:

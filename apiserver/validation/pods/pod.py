@@ -141,7 +141,7 @@ def _validate_status(errors: Errors, pod: Object, old: Object) -> None:
 def spec_difference(before: Object, after: Object) -> str:
     from apiserver.validation.differences import struct_difference
 
-    return struct_difference("core.v1.PodSpec", before, after)
+    return struct_difference("PodSpec", before, after)
 
 
 RULES = {("", "Pod"): Rules(create, update)}
