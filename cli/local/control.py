@@ -119,8 +119,14 @@ def ensure_supervisor(layout: ClusterLayout, timeout_seconds: float = 5.0) -> bo
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
         )  # fmt: skip
     deadline = time.monotonic() + timeout_seconds
-    while not is_running(layout):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise NoSupervisor(f"the supervisor did not start; {layout.log}/supervisor.log says why")
-        time.sleep(0.01)
+    try:
+        while not is_running(layout):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise NoSupervisor(f"the supervisor did not start; {layout.log}/supervisor.log says why")
+            time.sleep(0.01)
+    except BaseException:
+        # Interrupted: nobody could ask it to stop yet. It ends what it may have started already.
+        process.terminate()
+        process.wait()
+        raise
     return True

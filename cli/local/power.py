@@ -7,9 +7,7 @@ their cgroup, their parents), not by anybody's records.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -46,8 +44,8 @@ def power_off(node: NodeLayout) -> int:
 
 def remove_traces(node: NodeLayout) -> None:
     """After `power_off`, for a machine that will not come back: what is neither its folder nor its namespace."""
-    for path in CNI_RESULTS.glob("*"):
-        if _is_cni_result_of(path, node):
+    for sandbox in (node.containerd_root / "io.containerd.grpc.v1.cri" / "sandboxes").glob("*"):
+        for path in CNI_RESULTS.glob(f"*-{sandbox.name}-*"):
             path.unlink(missing_ok=True)
     for directory in (CNI_RESULTS, CNI_RESULTS.parent / "cache", CNI_RESULTS.parent, SHIM_SOCKETS, SHIM_SOCKETS.parent):
         with contextlib.suppress(OSError):
@@ -171,14 +169,6 @@ def _remove_shim_sockets(node: NodeLayout) -> None:
             address = Path(path.read_text().strip().removeprefix("unix://"))
             if address.parent == SHIM_SOCKETS:
                 address.unlink(missing_ok=True)
-
-
-def _is_cni_result_of(path: Path, node: NodeLayout) -> bool:
-    try:
-        configuration = base64.b64decode(json.loads(path.read_text())["config"]).decode()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return f"{node.directory}/" in configuration
 
 
 def cgroup_roots() -> list[Path]:

@@ -23,8 +23,10 @@ from cli.local.layout import ClusterLayout
 from cli.local.machines import ensure_control_plane, ensure_node
 from cli.local.node_health import unready_nodes
 from cli.local.preflight import choose_port, require_free, require_tools
+from cli.local.processes import API_SERVER
 from cli.local.quickclient import QuickClient, Unreachable
 from cli.local.spec import ClusterSpec, Store, read_spec, write_spec
+from cli.local.supervise.child import Records
 from cli.progress import Progress
 from machinery.meta.errors import ApiError
 
@@ -49,8 +51,8 @@ def bring_up(layout: ClusterLayout, wanted: Wanted, progress: Progress) -> Clust
         was_running = present is not None and is_running(layout)
         try:
             spec = decide_spec(layout.name, present, wanted)
-            if not was_running:
-                require_free(spec.port)
+            if API_SERVER not in Records(layout.run / "processes").living():
+                require_free(spec.port)  # else it is our own server, with or without its supervisor
             require_tools(spec.store)
             _ensure(layout, spec, progress)
             _wait(layout, spec, progress, wanted.timeout_seconds)
