@@ -24,6 +24,7 @@ from apiserver.auth.interface import (
     User,
 )
 from apiserver.auth.text import quote
+from apiserver.auth.tokens.service_account import EXTRA_PREFIX
 from apiserver.auth.users import NODE_PREFIX, NODES_GROUP, service_account_groups, split_service_account
 from machinery.meta.errors import ApiError, bad_request
 
@@ -93,9 +94,16 @@ class Impersonation:
         return self._first_refusal(checks)
 
     def _constrained(self, attributes: Attributes, wanted: Wanted) -> ApiError | None:
-        user, mode = attributes.user, _mode(wanted)
+        mode = _mode(wanted)
         if mode is None:
-            return forbidden_error(_on(user, "impersonate", "users", wanted.name))
+            return forbidden_error(_on(attributes.user, "impersonate", "users", wanted.name))
+        if mode == "arbitrary-node" and _runs_on(attributes.user, wanted.name[len(NODE_PREFIX) :]):
+            if self._constrained_as("associated-node", attributes, wanted) is None:
+                return None
+        return self._constrained_as(mode, attributes, wanted)
+
+    def _constrained_as(self, mode: str, attributes: Attributes, wanted: Wanted) -> ApiError | None:
+        user = attributes.user
         on_request = replace(attributes, verb=f"impersonate-on:{mode}:{attributes.verb}")
         if (refusal := self._first_refusal([on_request])) is not None:
             return refusal
@@ -106,7 +114,7 @@ class Impersonation:
             checks.append(
                 _on(user, verb, "serviceaccounts", account[1], namespace=account[0], group=AUTHENTICATION_GROUP)
             )
-        elif mode == "arbitrary-node":
+        elif mode in ("arbitrary-node", "associated-node"):
             node = wanted.name[len(NODE_PREFIX) :]
             checks.append(_on(user, verb, "nodes", node, group=AUTHENTICATION_GROUP))
         else:
@@ -116,8 +124,11 @@ class Impersonation:
             if group == SYSTEM_MASTERS:
                 return forbidden_error(check, "impersonating the system:masters group is not allowed")
             checks.append(check)
-        checks += _uid_and_extra(user, verb, wanted)
-        return self._first_refusal(checks)
+        extra_checks = _uid_and_extra(user, verb, wanted)
+        for check in extra_checks:
+            if check.resource == "userextras" and "/" not in check.subresource:
+                return forbidden_error(check)  # a key without a domain belongs to no one who could grant it
+        return self._first_refusal(checks + extra_checks)
 
     def _first_refusal(self, checks: list[Attributes]) -> ApiError | None:
         for attributes in checks:
@@ -135,6 +146,11 @@ def _mode(wanted: Wanted) -> str | None:
         # A node gets its group by itself; who names groups wants something else.
         return None if NODES_GROUP in wanted.groups else "arbitrary-node"
     return "user-info"
+
+
+def _runs_on(user: User, node: str) -> bool:
+    """Whether a service account's token is bound to that node, by its pod or by itself."""
+    return split_service_account(user.name) is not None and user.extra.get(f"{EXTRA_PREFIX}node-name") == (node,)
 
 
 def _user(wanted: Wanted, *, constrained: bool) -> User:

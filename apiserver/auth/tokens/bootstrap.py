@@ -43,7 +43,8 @@ class BootstrapTokens:
         if secret is None or secret["metadata"].get("deletionTimestamp") or secret.get("type") != SECRET_TYPE:
             return None
         data = decode_data(secret)
-        if data.get("token-id") != token_id or not hmac.compare_digest(data.get("token-secret", ""), token_secret):
+        stored = data.get("token-secret", "").encode()
+        if data.get("token-id") != token_id or not hmac.compare_digest(stored, token_secret.encode()):
             return None
         if data.get("usage-bootstrap-authentication") != "true" or self._has_expired(data.get("expiration", "")):
             return None

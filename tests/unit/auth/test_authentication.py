@@ -263,7 +263,7 @@ async def test_a_bootstrap_token_gives_sorted_groups(authenticator: RequestAuthe
     [
         {"auth-extra-groups": "system:masters"}, {"usage-bootstrap-authentication": "True"}, {"token-id": "ffffff"},
         {"expiration": "2020-01-01T00:00:00Z"}, {"expiration": "2199-01-01T00:00:00"}, {"expiration": "tomorrow"},
-        {"token-secret": "0123456789abcdee"},
+        {"token-secret": "0123456789abcdee"}, {"token-secret": "0123456789abcdeé"}, {"token-secret": ""},
     ],
 )  # fmt: skip
 async def test_a_bootstrap_secret_that_is_wrong_in_any_way_is_no_token(

@@ -281,3 +281,19 @@ def test_constrained_impersonation_needs_both_halves(authorization: Authorizatio
     assert user == User("bob", "", ("system:authenticated",))
     with pytest.raises(ApiError, match="impersonating the system:masters group is not allowed"):
         impersonate(request, {"Impersonate-User": "bob", "Impersonate-Group": "system:masters"})
+
+
+def test_an_agent_may_act_as_the_node_that_it_runs_on(authorization: Authorization, reader: Any) -> None:
+    impersonate = authorization.impersonation.impersonate
+    on_node = {"authentication.kubernetes.io/node-name": ("n1",)}
+    agent = User("system:serviceaccount:ns:agent", extra=on_node)
+    subject = {"kind": "ServiceAccount", "name": "agent", "namespace": "ns"}
+    role(reader, "on", rule("impersonate-on:associated-node:list", "pods"), namespace="")
+    bind(reader, "on", subject, kind="ClusterRole", namespace="")
+    role(reader, "who", rule("impersonate:associated-node", "nodes", group="authentication.k8s.io"), namespace="")
+    bind(reader, "who", subject, kind="ClusterRole", namespace="")
+    own = impersonate(on(agent, "list", "pods"), {"Impersonate-User": "system:node:n1"})
+    assert own == User("system:node:n1", "", ("system:nodes", "system:authenticated"))
+    for user, node in ((agent, "n2"), (User(agent.name), "n1")):
+        with pytest.raises(ApiError, match="impersonate-on:arbitrary-node:list"):
+            impersonate(on(user, "list", "pods"), {"Impersonate-User": f"system:node:{node}"})
