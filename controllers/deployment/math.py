@@ -122,7 +122,8 @@ def _share(deployment: Object, item: Object, change: int, added: int) -> int:
         return 0
     left = change - added
     fraction = _fraction(deployment, item)
-    return min(fraction, left) if change > 0 else max(fraction, left)
+    # A max-replicas annotation that somebody edited must not turn a growth into a cut.
+    return max(0, min(fraction, left)) if change > 0 else min(0, max(fraction, left))
 
 
 def _fraction(deployment: Object, item: Object) -> int:

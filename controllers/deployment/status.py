@@ -37,7 +37,7 @@ def put_condition(conditions: Sequence[Condition], condition: Condition) -> list
     if current is not None:
         if current["status"] == condition["status"] and current.get("reason") == condition["reason"]:
             return list(conditions)
-        if current["status"] == condition["status"]:
+        if current["status"] == condition["status"] and current.get("lastTransitionTime"):
             condition = {**condition, "lastTransitionTime": current["lastTransitionTime"]}
     return [*remove_condition(conditions, condition["type"]), condition]
 
@@ -131,7 +131,7 @@ def with_progress(
         ))  # fmt: skip
     if is_progressing(deployment, status):
         condition = make_condition("Progressing", "True", "ReplicaSetUpdated", f"{who} is progressing.", now)
-        if current is not None and current["status"] == "True":
+        if current is not None and current["status"] == "True" and current.get("lastTransitionTime"):
             condition["lastTransitionTime"] = current["lastTransitionTime"]
         # Removed first: each step of progress restarts the deadline, also when the reason stays the same.
         return put_condition(remove_condition(conditions, "Progressing"), condition)
