@@ -17,7 +17,12 @@ _USAGES = (
     "decipher only", "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
     "ipsec user", "key agreement", "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime",
     "server auth", "signing", "timestamping")
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s(.*?)-----END \1-----", re.DOTALL)
 _SIGNER_FORM = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
+
+
+def _quote(text: str) -> str:
+    return f'"{text}"'
 
 
 def create(errors: Errors, request: Object) -> None:
@@ -41,7 +46,8 @@ def create(errors: Errors, request: Object) -> None:
         _signer(errors, "spec.signerName", signer)
     seconds = spec.get("expirationSeconds")
     if seconds is not None and seconds < 600:
-        errors.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)")
+        why = "may not specify a duration less than 600 seconds (10 minutes)"
+        errors.invalid("spec.expirationSeconds", seconds, why)
 
 
 def _request(errors: Errors, text: str | None) -> None:
@@ -50,12 +56,13 @@ def _request(errors: Errors, text: str | None) -> None:
 
     try:
         data = base64.b64decode(text or "")
-        if not re.search(rb"-----BEGIN (NEW )?CERTIFICATE REQUEST-----", data):
+        if b"-----BEGIN CERTIFICATE REQUEST-----" not in data:
             errors.invalid("spec.request", text, _NOT_PEM)
             return
         parsed = x509.load_pem_x509_csr(data)
         if not parsed.is_signature_valid:
-            errors.invalid("spec.request", text, "x509: invalid signature: parent certificate cannot sign this kind of certificate")
+            why = "x509: invalid signature: parent certificate cannot sign this kind of certificate"
+            errors.invalid("spec.request", text, why)
     except (ValueError, TypeError) as error:
         errors.invalid("spec.request", text, f"asn1: structure error: {error}")
 
@@ -71,8 +78,12 @@ def _signer(errors: Errors, path: str, signer: str) -> None:
     domain, name = parts
     if "." not in domain:
         errors.invalid(path, domain, "should be a domain with at least two segments separated by dots")
-    errors.invalid_all(path, domain, names.dns1123_subdomain(domain))
-    errors.invalid_all(path, name, names.dns1123_subdomain(name))
+    for label in domain.split("."):
+        whys = names.dns1123_label(label)
+        errors.invalid_all(path, domain, [f"validating label {_quote(label)}: {why}" for why in whys])
+    for label in name.split("."):
+        whys = names.dns1123_subdomain(label)
+        errors.invalid_all(path, name, [f"validating label {_quote(label)}: {why}" for why in whys])
     if len(signer) > 571:
         errors.too_long(path, 571)
 
@@ -104,7 +115,7 @@ def _conditions(errors: Errors, request: Object, old: Object, subresource: str) 
             errors.duplicate(where + ".type", kind)
         seen[kind] = i
     if "Approved" in seen and "Denied" in seen:
-        errors.invalid(f"status.conditions[{seen['Denied']}].type", "Denied", "Approved and Denied conditions are mutually exclusive")
+        errors.invalid("status.conditions", "Denied", "Approved and Denied conditions are mutually exclusive")
     allowed_to_change = subresource == "approval"
     for kind in ("Approved", "Denied"):
         was = [c for c in before if c.get("type") == kind]
@@ -118,6 +129,32 @@ def _conditions(errors: Errors, request: Object, old: Object, subresource: str) 
     was_issued, issued = (old.get("status") or {}).get("certificate"), (request.get("status") or {}).get("certificate")
     if subresource == "status" and was_issued and issued != was_issued:
         errors.forbidden("status.certificate", "updates may not modify existing certificate content")
+    elif issued and issued != was_issued and (why := certificate_problem(issued)):
+        errors.invalid("status.certificate", "<certificate data>", why)
+
+
+def certificate_problem(encoded: str) -> str | None:
+    """What is wrong with an issued certificate: PEM blocks of certificates and nothing else, each a certificate."""
+    from cryptography import x509
+
+    try:
+        data = base64.b64decode(encoded)
+    except ValueError:
+        data = b""
+    blocks = list(_PEM_BLOCK.finditer(data))
+    if not blocks:
+        return "must contain at least one CERTIFICATE PEM block"
+    for block in blocks:
+        kind, body = block.group(1).decode(), b"".join(block.group(2).split())
+        if kind != "CERTIFICATE":
+            return f'only CERTIFICATE PEM blocks are allowed, found "{kind}"'
+        if not body:
+            return "found CERTIFICATE PEM block containing 0 certificates"
+        try:
+            x509.load_der_x509_certificate(base64.b64decode(body))
+        except ValueError:
+            return "x509: malformed certificate"
+    return None
 
 
 RULES = {(_GROUP, "CertificateSigningRequest"): Rules(create, update)}

@@ -125,21 +125,7 @@ class CertificateRequestStrategy(Strategy):
             else:
                 status["conditions"] = wanted
             obj["status"] = status
-        else:
-            self._keep_decisions(obj, old)
         stamp_conditions(obj, old, write.now)
-
-    @staticmethod
-    def _keep_decisions(obj: Object, old: Object) -> None:
-        """Approved and Denied can be neither added nor removed through status."""
-        decided = ("Approved", "Denied")
-        before = [c for c in (old.get("status") or {}).get("conditions") or () if c.get("type") in decided]
-        status = obj.setdefault("status", {})
-        others = [c for c in status.get("conditions") or () if c.get("type") not in decided]
-        if before or others:
-            status["conditions"] = before + others
-        else:
-            status.pop("conditions", None)
 
 
 def stamp_conditions(obj: Object, old: Object, now: str) -> None:

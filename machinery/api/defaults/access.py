@@ -18,10 +18,6 @@ def default_binding(binding: Object) -> None:
             fill_zero(subject, "apiGroup", RBAC_GROUP)
 
 
-def default_signing_request(request: Object) -> None:
-    fill_zero(section(request, "spec"), "usages", ["digital signature", "key encipherment"])
-
-
 def default_token_request(request: Object) -> None:
     fill(section(request, "spec"), "expirationSeconds", 3600)
 
@@ -29,6 +25,5 @@ def default_token_request(request: Object) -> None:
 DEFAULTS = {
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): default_binding,
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): default_binding,
-    ("certificates.k8s.io/v1", "CertificateSigningRequest"): default_signing_request,
     ("authentication.k8s.io/v1", "TokenRequest"): default_token_request,
 }

@@ -22,7 +22,8 @@ _SPECIAL: Final[dict[tuple[str, str], FieldSet]] = {
     ("FlowSchema", "status"): _SPEC_AND_METADATA,
     ("PriorityLevelConfiguration", "status"): _SPEC_AND_METADATA,
     ("CertificateSigningRequest", ""): {"f:spec": {}, "f:status": {}},
-    ("CertificateSigningRequest", "approval"): _SPEC,
+    ("CertificateSigningRequest", "approval"): {"f:spec": {}, "f:status": {"f:certificate": {}}},
+    ("CertificateSigningRequest", "status"): {"f:spec": {}, "f:status": {"f:conditions": {}}},
     ("Namespace", "finalize"): _STATUS,
     ("Node", "status"): _SPEC,
 }
