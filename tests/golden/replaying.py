@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -30,10 +31,12 @@ def known_differences() -> dict[str, dict[str, str]]:
     return known
 
 
-def replay(tool: str, url: str, token: str, file: str, *more: str, timeout: float = 900) -> tuple[int, dict[str, str]]:
-    """(number of steps, {step: first difference}) of one transcript."""
+def replay(
+    tool: str, url: str, token: str, file: str, *more: str, timeout: float = 900, enter: Sequence[str] = ()
+) -> tuple[int, dict[str, str]]:
+    """(number of steps, {step: first difference}) of one transcript. ``enter`` begins the command line: where to run."""
     path = TRANSCRIPTS / file
-    argv = [sys.executable, str(TRANSCRIPTS / tool), "check", url, token, str(path), *more]
+    argv = [*enter, sys.executable, str(TRANSCRIPTS / tool), "check", url, token, str(path), *more]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
     summary = _SUMMARY.search(done.stdout)
     assert summary, f"replay of {file} broke\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
