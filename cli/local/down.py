@@ -45,7 +45,7 @@ def stop_processes(layout: ClusterLayout, *, gently: bool) -> None:
     """By the supervisor if it answers; else by the records that it left. What is about to be deleted needs no time
     to write itself down."""
     with contextlib.suppress(NoSupervisor):
-        supervisor = ask(layout, "stop" if gently else "kill", timeout_seconds=4 * END_SECONDS)["pid"]
+        supervisor = _ask_to_end(layout, gently)
         deadline = time.monotonic() + END_SECONDS
         while start_time(supervisor) is not None and time.monotonic() < deadline:
             time.sleep(0.005)  # it has answered and is about to be gone
@@ -59,6 +59,13 @@ def stop_processes(layout: ClusterLayout, *, gently: bool) -> None:
             for record in records.values():
                 _signal(record, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _ask_to_end(layout: ClusterLayout, gently: bool) -> int:
+    if not gently:
+        with contextlib.suppress(RuntimeError):  # a supervisor of an older installation knows only the gentle way
+            return int(ask(layout, "kill", timeout_seconds=4 * END_SECONDS)["pid"])
+    return int(ask(layout, "stop", timeout_seconds=4 * END_SECONDS)["pid"])
 
 
 def _signal(record: Record, number: int) -> None:
