@@ -97,7 +97,10 @@ class Assembly:
         self.resources = Resources(self.kinds, self.storage, self.pipeline, self.strategies)
         self.reader = RegistryReader(self.resources)
         self.writer = RegistryWriter(self.resources)
-        self.auth_options = AuthOptions.from_home(options.home, token_auth_file=options.token_auth_file)
+        self.auth_options = AuthOptions.from_home(
+            options.home, token_auth_file=options.token_auth_file, anonymous=options.anonymous,
+            authorization_modes=options.authorization_modes,
+        )  # fmt: skip
 
     async def start(self) -> None:
         await self.storage.start()

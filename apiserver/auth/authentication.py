@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import replace
 
 from apiserver.auth.certificates import CertificateAuthenticator, FrontProxyAuthenticator
 from apiserver.auth.interface import Credentials, User
@@ -113,7 +112,3 @@ def parse_bearer(header: str) -> str | None:
     if len(parts) < 2 or parts[0].lower() != "bearer":
         return None
     return parts[1] or None
-
-
-def without_extra(user: User) -> User:
-    return replace(user, extra={})

@@ -55,7 +55,14 @@ class AuthOptions:
         return self.api_audiences or (self.service_account_issuer,)
 
     @classmethod
-    def from_home(cls, home: Path, *, token_auth_file: Path | None = None) -> AuthOptions:
+    def from_home(
+        cls,
+        home: Path,
+        *,
+        token_auth_file: Path | None = None,
+        anonymous: bool = True,
+        authorization_modes: Sequence[str] = ("Node", "RBAC"),
+    ) -> AuthOptions:
         """The usual layout, as ``machinery.pki.ensure_cluster_pki`` makes it."""
         pki = home / "pki"
         return cls(
@@ -64,6 +71,8 @@ class AuthOptions:
             service_account_signing_key_file=pki / "sa.key",
             service_account_key_files=(pki / "sa.pub",),
             requestheader_client_ca_file=pki / "front-proxy-ca.crt",
+            anonymous=anonymous,
+            authorization_modes=tuple(authorization_modes),
         )
 
 
@@ -119,10 +128,6 @@ def build_authorization(options: AuthOptions, reader: ObjectReader) -> Authoriza
     union = UnionAuthorizer(authorizers)
     escalation = EscalationGuard(index, rbac, union) if index is not None and rbac is not None else None
     return Authorization(union, rbac, escalation, Impersonation(union), graph)
-
-
-def build_authorizer(options: AuthOptions, reader: ObjectReader) -> UnionAuthorizer:
-    return build_authorization(options, reader).authorizer
 
 
 def build_reviews(

@@ -14,7 +14,7 @@ from apiserver.auth.rbac.coverage import compact, describe, missing_parts
 from apiserver.auth.rbac.index import GROUP, RbacIndex
 from apiserver.auth.rbac.rules import Rule
 from apiserver.auth.text import go_strings, quote
-from machinery.meta.errors import ApiError, forbidden, not_found
+from machinery.meta.errors import forbidden, not_found
 
 Object = dict[str, Any]
 
@@ -107,7 +107,3 @@ def _without_collector_fields(obj: Object) -> Object:
 
 def _aggregates(role: Object) -> bool:
     return bool((role.get("aggregationRule") or {}).get("clusterRoleSelectors"))
-
-
-def is_escalation_error(error: BaseException) -> bool:
-    return isinstance(error, ApiError) and "attempting to grant RBAC permissions" in error.message
