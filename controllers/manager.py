@@ -15,6 +15,7 @@ from controllers.bootstrap import controller as bootstrap
 from controllers.certificates import controller as certificates
 from controllers.clusterroleaggregation import controller as clusterroleaggregation
 from controllers.context import Context, SharedInformers, drop_managed_fields
+from controllers.cronjob import controller as cronjob
 from controllers.daemonset import controller as daemonset
 from controllers.deployment import controller as deployment
 from controllers.disruption import controller as disruption
@@ -56,6 +57,7 @@ CONTROLLERS: dict[str, tuple[Build, int]] = {
     "daemonset-controller": (daemonset.build, 2),
     "statefulset-controller": (statefulset.build, 5),
     "job-controller": (job.build, 5),
+    "cronjob-controller": (cronjob.build, 2),
     "endpoints-controller": (endpoints.build, 5),
     "endpointslice-controller": (endpointslice.build, 5),
     "endpointslice-mirroring-controller": (endpointslicemirroring.build, 2),
