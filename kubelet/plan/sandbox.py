@@ -26,7 +26,8 @@ def plan_sandbox(draft: Draft, pod: Pod, observed: Observed) -> bool:
         if doomed:
             draft.add(StopContainers(doomed))
         for sandbox in runtime.sandboxes:
-            if sandbox.ready:
+            # Also a dead newest one: stopping is what gives its address back.
+            if sandbox.ready or sandbox is newest:
                 draft.add(StopSandbox(sandbox.id))
     if may_run_again(pod, observed):
         draft.add(CreateSandbox(0 if newest is None else newest.attempt + 1))

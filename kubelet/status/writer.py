@@ -54,6 +54,9 @@ class StatusWriter:
             await self._wake.wait()
             self._wake.clear()
             for uid in list(self._pending):
+                lock = self._locks.get(uid)
+                if lock is not None and lock.locked():
+                    continue  # whoever writes it now takes the newest when it is done
                 task = asyncio.create_task(self.flush(uid), name=f"status/{uid}")
                 running.add(task)
                 task.add_done_callback(running.discard)

@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from kubelet.volumes import mounts
+from proto import cri_pb2 as cri
 from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, shell
 
 pytestmark = [pytest.mark.root, pytest.mark.containerd]
@@ -162,3 +163,28 @@ async def test_a_shared_process_namespace_is_reaped_by_the_pause_process(cluster
     lines = [line.split() for line in cluster.log(pod).splitlines()[1:]]
     assert ["1", "S", "pause"] in lines
     assert not [line for line in lines if line[1].startswith("Z")]
+
+
+async def test_a_node_that_lost_power_runs_its_pods_again(cluster: Cluster) -> None:
+    await cluster.create("comes-back", volumes=[{"name": "e", "emptyDir": {}}],
+                         containers=[shell("cat /e/x 2>/dev/null; echo kept > /e/x; sleep 1000",
+                                           volumeMounts=[{"name": "e", "mountPath": "/e"}])])  # fmt: skip
+    await cluster.create("goes")
+    await cluster.until("comes-back", is_ready)
+    await cluster.until("goes", is_ready)
+    await cluster.stop_agent()
+    await asyncio.to_thread(cluster.machine.power_off)
+    await cluster.delete("goes", grace_period_seconds=0)
+    await cluster.until_gone("goes")
+    await asyncio.to_thread(cluster.machine.start_containerd)
+    agent = await cluster.start_agent()
+    pod = await cluster.until("comes-back", lambda p: first(p).get("restartCount", 0) >= 1 and is_ready(p), seconds=30)
+    assert cluster.log(pod, count=first(pod)["restartCount"]) == "kept\n"
+    for _ in range(200):
+        left = await agent.runtime.list_pod_sandboxes()
+        if {sandbox.metadata.name for sandbox in left} == {"comes-back"}:
+            break
+        await asyncio.sleep(0.05)
+    assert sorted((s.metadata.name, s.metadata.attempt, s.state) for s in left) == [
+        ("comes-back", 0, cri.SANDBOX_NOTREADY), ("comes-back", 1, cri.SANDBOX_READY),
+    ]  # fmt: skip

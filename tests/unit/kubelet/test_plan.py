@@ -45,7 +45,7 @@ def test_a_dead_sandbox_is_replaced_and_its_containers_are_ended() -> None:
     dead = replace(SANDBOX, ready=False)
     plan = actions(pod(), observed(running(), sandboxes=(dead,)), 10.0)
     assert plan[0] == StopContainers((Stop("c-0", "c", 0, "", run_pre_stop=False),))
-    assert plan[1] == CreateSandbox(1)
+    assert plan[1:] == [StopSandbox("s0"), CreateSandbox(1)]
 
 
 def test_a_sandbox_without_an_address_is_made_anew_but_on_the_hosts_network_it_needs_none() -> None:
