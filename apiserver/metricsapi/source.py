@@ -1,4 +1,8 @@
-"""Asking the agents: all nodes at once, each at most every ten seconds; a node that does not answer is left out."""
+"""Asking the agents: all nodes at once, each at most every ten seconds; a node that does not answer is left out.
+
+Nobody is asked before a client wants to know. An agent tells rates between two questions, so a node that has not been
+asked for a while is asked twice: the first `top` takes a second longer, and nothing runs while nobody looks.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ Object = dict[str, Any]
 
 FRESH_SECONDS = 10.0
 TIMEOUT_SECONDS = 5.0
+SAMPLE_SECONDS = 1.1  # above the shortest interval over which an agent computes a rate
+STALE_SECONDS = 60.0
 
 
 class SummarySource:
@@ -48,10 +54,18 @@ class SummarySource:
             return kept[1]
         flying = self._flying.get(name)
         if flying is None:
-            flying = asyncio.ensure_future(self._fetch(name))
+            flying = asyncio.ensure_future(self._sample(name))
             self._flying[name] = flying
             flying.add_done_callback(lambda _: self._flying.pop(name, None))
         return await asyncio.shield(flying)
+
+    async def _sample(self, name: str) -> Object | None:
+        kept = self._kept.get(name)
+        if kept is None or kept[0] + STALE_SECONDS < self._monotonic():
+            if await self._fetch(name) is None:
+                return None
+            await asyncio.sleep(SAMPLE_SECONDS)
+        return await self._fetch(name)
 
     async def _fetch(self, name: str) -> Object | None:
         if self._session is None:

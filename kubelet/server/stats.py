@@ -16,7 +16,7 @@ from kubelet.cri import names
 from kubelet.cri.client import Runtime
 
 Object = dict[str, Any]
-MIN_INTERVAL_SECONDS = 5.0
+MIN_INTERVAL_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -80,6 +80,8 @@ class Statistics:
         out: dict[tuple[str, str, str], dict[str, Usage]] = {}
         seen = []
         for each in await self._runtime.list_container_stats():
+            if not each.cpu.timestamp or not each.memory.timestamp:
+                continue  # it has ended: there is nothing to measure
             labels: Mapping[str, str] = each.attributes.labels
             pod = (
                 labels.get(names.POD_NAMESPACE, ""), labels.get(names.POD_NAME, ""),
