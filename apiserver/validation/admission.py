@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 from urllib.parse import urlsplit
 
 from apiserver.validation.field import Errors, Object
-from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_metadata_update, validate_selector
-from apiserver.validation.rules import Rules
+from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_selector
+from apiserver.validation.rules import Rules, recreate
 from machinery.meta import names
 
 _GROUP = "admissionregistration.k8s.io"
@@ -160,15 +159,17 @@ def _url(errors: Errors, path: str, text: str) -> None:
 
 
 def _service(errors: Errors, path: str, service: Object) -> None:
-    if not service.get("name"):
-        errors.required(path + ".name", "service name is required")
+    named = bool(service.get("name"))
+    if not named:
+        errors.required(path + ".name")
     if not service.get("namespace"):
-        errors.required(path + ".namespace", "service namespace is required")
+        # Upstream names the wrong field when only the namespace is missing.
+        errors.required(path + (".name" if named else ".namespace"))
     port = service.get("port")
     if port is not None and not 1 <= port <= 65535:
         errors.invalid(path + ".port", port, "port is not valid: must be between 1 and 65535, inclusive")
     urlpath = service.get("path")
-    if urlpath is None or urlpath == "/":
+    if urlpath in (None, "", "/"):
         return
     if not urlpath.startswith("/"):
         errors.invalid(path + ".path", urlpath, "must start with a '/'")
@@ -314,7 +315,7 @@ def _validation(errors: Errors, path: str, rule: Object) -> None:
     if expression and not expression.strip():
         errors.invalid(path + ".messageExpression", expression, "must be non-empty if specified")
     reason = rule.get("reason")
-    supported = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+    supported = ("Forbidden", "Invalid", "RequestEntityTooLarge")
     if reason is not None and reason not in supported:
         errors.not_supported(path + ".reason", reason, supported)
 
@@ -386,7 +387,9 @@ def _binding(validating: bool) -> Rules:
             errors.invalid_all("spec.policyName", name, names.dns1123_subdomain(name))
         if spec.get("paramRef") is not None:
             _param_ref(errors, "spec.paramRef", spec["paramRef"])
-        _match_resources(errors, "spec.matchResources" if validating else "spec.matchResouces", spec.get("matchResources"))
+        _match_resources(
+            errors, "spec.matchResources" if validating else "spec.matchResouces", spec.get("matchResources")
+        )
         if validating:
             _actions(errors, spec.get("validationActions") or [])
 
@@ -408,31 +411,16 @@ def _actions(errors: Errors, actions: list[str]) -> None:
             errors.duplicate(where, action)
         seen.add(action)
     if "Deny" in seen and "Warn" in seen:
-        errors.invalid("spec.validationActions", actions, "must not contain both Deny and Warn (repeating the same validation "
-                                                          "failure information in the API response and headers serves no purpose)")
-
-
-def _policy(create: Any) -> Rules:
-    def update(errors: Errors, policy: Object, old: Object, subresource: str) -> None:
-        validate_metadata_update(errors, policy, old, core=False)
-        if subresource != "status":
-            create(errors, policy)
-
-    return Rules(create, update)
-
-
-def is_pem(bundle: str) -> bool:
-    try:
-        return b"-----BEGIN CERTIFICATE-----" in base64.b64decode(bundle)
-    except ValueError:
-        return False
+        errors.invalid("spec.validationActions", actions,
+                       "must not contain both Deny and Warn (repeating the same validation failure information in the "
+                       "API response and headers serves no purpose)")
 
 
 RULES = {
     (_GROUP, "ValidatingWebhookConfiguration"): _webhooks(False),
     (_GROUP, "MutatingWebhookConfiguration"): _webhooks(True),
-    (_GROUP, "ValidatingAdmissionPolicy"): _policy(create_validating_policy),
-    (_GROUP, "MutatingAdmissionPolicy"): _policy(create_mutating_policy),
+    (_GROUP, "ValidatingAdmissionPolicy"): recreate(create_validating_policy),
+    (_GROUP, "MutatingAdmissionPolicy"): recreate(create_mutating_policy),
     (_GROUP, "ValidatingAdmissionPolicyBinding"): _binding(True),
     (_GROUP, "MutatingAdmissionPolicyBinding"): _binding(False),
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from apiserver.validation.field import Errors, Object
-from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_metadata_update, validate_selector
-from apiserver.validation.pods.resources import validate_container_resource_name
+from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_metadata_update
+from apiserver.validation.pods.resources import NOT_FOR_CONTAINERS, STANDARD
 from apiserver.validation.rules import Rules
 from machinery.meta import names
 from machinery.meta.quantity import parse_quantity
@@ -39,18 +39,18 @@ def _validate_spec(errors: Errors, scaler: Object) -> None:
 
 
 def _target_reference(errors: Errors, path: str, reference: Object, api_version: bool = True) -> None:
-    if api_version:
-        version = reference.get("apiVersion") or ""
-        if version.count("/") > 1:
-            errors.invalid(path + ".apiVersion", version, f"unexpected GroupVersion string: {version}")
-        elif "/" not in version and reference.get("kind") != "ReplicationController":
-            errors.invalid(path + ".apiVersion", version, "apiVersion must specify API group")
     for field in ("kind", "name"):
         value = reference.get(field) or ""
         if not value:
             errors.required(f"{path}.{field}")
         else:
             errors.invalid_all(f"{path}.{field}", value, names.path_segment(value))
+    if api_version:
+        version = reference.get("apiVersion") or ""
+        if version.count("/") > 1:
+            errors.invalid(path + ".apiVersion", version, f"unexpected GroupVersion string: {version}")
+        elif "/" not in version and reference.get("kind") != "ReplicationController":
+            errors.invalid(path + ".apiVersion", version, "apiVersion must specify API group")
 
 
 def _metrics(errors: Errors, metrics: list[Object], low: int | None) -> None:
@@ -59,7 +59,9 @@ def _metrics(errors: Errors, metrics: list[Object], low: int | None) -> None:
         external |= metric.get("type") in ("Object", "External")
         _metric(errors, f"spec.metrics[{i}]", metric)
     if low == 0 and not external:
-        errors.forbidden("spec.metrics", "must specify at least one Object or External metric to support scaling to zero replicas")
+        errors.forbidden(
+            "spec.metrics", "must specify at least one Object or External metric to support scaling to zero replicas"
+        )
 
 
 def _metric(errors: Errors, path: str, metric: Object) -> None:
@@ -68,7 +70,9 @@ def _metric(errors: Errors, path: str, metric: Object) -> None:
         errors.required(path + ".type", "must specify a metric source type")
     if kind not in _SOURCES:
         errors.not_supported(path + ".type", kind, _TYPES)
-    present = [field for field in ("object", "pods", "resource", "containerResource", "external") if metric.get(field) is not None]
+    present = [field for field in (
+        "object", "pods", "resource", "containerResource", "external"
+    ) if metric.get(field) is not None]
     checks = {"object": _object, "pods": _pods, "resource": _resource, "containerResource": _container_resource,
               "external": _external}
     for index, field in enumerate(present):
@@ -77,7 +81,9 @@ def _metric(errors: Errors, path: str, metric: Object) -> None:
         else:
             checks[field](errors, f"{path}.{field}", metric[field])
     wanted = _SOURCES.get(kind)
-    if wanted and wanted not in present:
+    if wanted is None:
+        errors.not_supported(path + ".type", kind, _TYPES)  # upstream says it before and after it looks at the sources
+    elif wanted not in present:
         errors.required(f"{path}.{wanted}", "must populate information for the given metric source")
 
 
@@ -87,7 +93,6 @@ def _identifier(errors: Errors, path: str, identifier: Object) -> None:
         errors.required(path + ".name", "must specify a metric name")
     else:
         errors.invalid_all(path + ".name", name, names.path_segment(name))
-    validate_selector(errors, path + ".selector", identifier.get("selector"))
 
 
 def _target(errors: Errors, path: str, target: Object) -> None:
@@ -134,9 +139,14 @@ def _container_resource(errors: Errors, path: str, source: Object) -> None:
     if not name:
         errors.required(path + ".name", "must specify a resource name")
     else:
-        validate_container_resource_name(errors, path + ".name", name)
-    if not source.get("container"):
+        errors.invalid_all(path + ".name", name, names.qualified_name(name))
+        if "/" not in name and name not in STANDARD and not name.startswith("hugepages-"):
+            errors.invalid(path + ".name", name, NOT_FOR_CONTAINERS)
+    container = source.get("container") or ""
+    if not container:
         errors.required(path + ".container", "must specify a container")
+    else:
+        errors.invalid_all(path + ".container", container, names.dns1123_label(container))
     _resource_target(errors, path, source.get("target") or {})
 
 
@@ -144,7 +154,9 @@ def _resource_target(errors: Errors, path: str, target: Object) -> None:
     _target(errors, path + ".target", target)
     utilization, average = target.get("averageUtilization"), target.get("averageValue")
     if utilization is None and average is None:
-        errors.required(path + ".target.averageUtilization", "must set either a target raw value or a target utilization")
+        errors.required(
+            path + ".target.averageUtilization", "must set either a target raw value or a target utilization"
+        )
     if utilization is not None and average is not None:
         errors.forbidden(path + ".target.averageValue", "may not set both a target raw value and a target utilization")
 

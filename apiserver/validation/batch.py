@@ -8,7 +8,13 @@ from typing import Any
 
 from apiserver.validation.differences import struct_value
 from apiserver.validation.field import IMMUTABLE, Errors, Object
-from apiserver.validation.objectmeta import SUBDOMAIN, shown_selector, validate_metadata, validate_metadata_update, validate_selector
+from apiserver.validation.objectmeta import (
+    SUBDOMAIN,
+    shown_selector,
+    validate_metadata,
+    validate_metadata_update,
+    validate_selector,
+)
 from apiserver.validation.rules import Rules
 from apiserver.validation.schedules import schedule_complaint
 from apiserver.validation.workloads import validate_template
@@ -70,7 +76,9 @@ def _job_spec(errors: Errors, path: str, spec: Object, bare: bool) -> None:
         labels = (template.get("metadata") or {}).get("labels")
         try:
             if selector is not None and not label_selector_from_dict(selector).matches(labels):
-                errors.invalid(path + ".template.metadata.labels", labels, "`selector` does not match template `labels`")
+                errors.invalid(
+                    path + ".template.metadata.labels", labels, "`selector` does not match template `labels`"
+                )
         except SelectorError:
             pass
     _numbers(errors, path, spec)
@@ -108,7 +116,10 @@ def _job_spec(errors: Errors, path: str, spec: Object, bare: bool) -> None:
     elif restart not in ("OnFailure", "Never"):
         errors.not_supported(path + ".template.spec.restartPolicy", restart, ("OnFailure", "Never"))
     elif spec.get("podFailurePolicy") is not None and restart != "Never":
-        errors.invalid(path + ".template.spec.restartPolicy", restart, "only \"Never\" is supported when podFailurePolicy is specified")
+        errors.invalid(
+            path + ".template.spec.restartPolicy", restart,
+            "only \"Never\" is supported when podFailurePolicy is specified"
+        )
 
 
 def _numbers(errors: Errors, path: str, spec: Object) -> None:
@@ -185,7 +196,9 @@ def _exit_codes(errors: Errors, path: str, codes: Object, known: set[Any]) -> No
         errors.not_supported(path + ".operator", operator, ("In", "NotIn"))
     name = codes.get("containerName")
     if name is not None and name not in known:
-        errors.invalid(path + ".containerName", name, "must be one of the container or initContainer names in the pod template")
+        errors.invalid(
+            path + ".containerName", name, "must be one of the container or initContainer names in the pod template"
+        )
     if not values:
         errors.invalid(path + ".values", values, "at least one value is required")
         return
@@ -237,7 +250,9 @@ def shown_success_policy(policy: Object | None) -> Any:
         return None
     rules = policy.get("rules")
     return {"Rules": None if rules is None else [
-        {"SucceededIndexes": rule.get("succeededIndexes"), "SucceededCount": rule.get("succeededCount")} for rule in rules]}
+        {"SucceededIndexes": rule.get(
+            "succeededIndexes"
+        ), "SucceededCount": rule.get("succeededCount")} for rule in rules]}
 
 
 def shown_failure_policy(policy: Object | None) -> Any:
@@ -282,16 +297,18 @@ def _count_indexes(text: str, completions: int) -> tuple[int, str]:
 
 
 def update_job(errors: Errors, job: Object, old: Object, subresource: str) -> None:
-    validate_metadata_update(errors, job, old)
     if subresource == "status":
+        validate_metadata_update(errors, job, old)
         return
+    create_job(errors, job)
+    validate_metadata_update(errors, job, old)
     spec, before = job.get("spec") or {}, old.get("spec") or {}
     _job_spec(errors, "spec", spec, bare=True)
     was, now = before.get("completions"), spec.get("completions")
     if was != now:
         if spec.get("completionMode") != "Indexed" or was is None or now is None:
             errors.invalid("spec.completions", now, IMMUTABLE)
-        elif now != spec.get("parallelism") or was == before.get("parallelism") and now != spec.get("parallelism"):
+        elif now != spec.get("parallelism"):
             errors.invalid("spec.completions", now, "can only be modified in tandem with spec.parallelism")
     for field in ("selector",):
         if spec.get(field) != before.get(field):
@@ -319,7 +336,7 @@ def _template_changed(spec: Object, before: Object, old: Object) -> bool:
         pod = {key: value for key, value in (template.get("spec") or {}).items() if key not in free}
         return pod
 
-    return fixed(new) != fixed(was)
+    return bool(fixed(new) != fixed(was))
 
 
 def create_cron_job(errors: Errors, cron: Object) -> None:

@@ -27,7 +27,7 @@ def _driver(errors: Errors, path: str, driver: str) -> None:
         return
     if size(driver) > 63:
         errors.too_long(path, 63)
-    errors.invalid_all(path, driver, names.dns1123_subdomain(driver))
+    errors.invalid_all(path, driver, names.dns1123_subdomain(driver.lower()))
 
 
 def _selectors(errors: Errors, path: str, selectors: list[Object]) -> None:
@@ -100,7 +100,9 @@ def _request(errors: Errors, path: str, request: Object) -> None:
     if exact is None and not first:
         errors.required(path, "exactly one of `exactly` or `firstAvailable` is required")
     elif exact is not None and first:
-        errors.invalid(path, None, "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set")
+        errors.invalid(
+            path, None, "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"
+        )
     elif exact is not None:
         _exact(errors, path + ".exactly", exact)
     else:
@@ -154,7 +156,9 @@ def _constraint(errors: Errors, path: str, constraint: Object, known: frozenset[
     elif distinct is not None:
         _qualified(errors, path + ".distinctAttribute", distinct)
     else:
-        errors.required(path, 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set')
+        errors.required(
+            path, 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
+        )
 
 
 def _qualified(errors: Errors, path: str, name: str) -> None:
@@ -162,12 +166,13 @@ def _qualified(errors: Errors, path: str, name: str) -> None:
     if not name:
         errors.required(path, "name required")
         return
-    domain, slash, identifier = name.rpartition("/")
-    if slash:
-        if not domain:
-            errors.required(path, "the domain must not be empty")
-        else:
-            errors.invalid_all(path, domain, names.dns1123_subdomain(domain))
+    domain, slash, identifier = name.partition("/")
+    if not slash:
+        domain, identifier = "", name
+    elif not domain:
+        errors.required(path, "the domain must not be empty")
+    else:
+        errors.invalid_all(path, domain, names.dns1123_subdomain(domain.lower()))
     errors.invalid_all(path, identifier, names.c_identifier(identifier))
     if len(identifier) > 32:
         errors.too_long(path, 32)
@@ -181,12 +186,12 @@ def create_claim(errors: Errors, claim: Object) -> None:
 
 
 def update_claim(errors: Errors, claim: Object, old: Object, subresource: str) -> None:
+    if subresource == "":
+        validate_metadata(errors, claim, True, SUBDOMAIN)
     validate_metadata_update(errors, claim, old)
-    if subresource == "status":
-        return
-    if (claim.get("spec") or {}) != (old.get("spec") or {}):
+    # What never changes was checked when it came; a change is refused whatever it is.
+    if subresource == "" and (claim.get("spec") or {}) != (old.get("spec") or {}):
         errors.invalid("spec", _shown_claim(claim.get("spec") or {}), IMMUTABLE)
-    create_claim(errors, claim)
 
 
 def _shown_claim(spec: Object) -> Any:
@@ -208,7 +213,9 @@ def _shown_request(request: Object) -> Any:
         "Exactly": None if exact is None else {
             "DeviceClassName": exact.get("deviceClassName") or "",
             "Selectors": None if selectors is None else [
-                {"CEL": None if s.get("cel") is None else {"Expression": s["cel"].get("expression") or ""}} for s in selectors],
+                {"CEL": None if s.get(
+                    "cel"
+                ) is None else {"Expression": s["cel"].get("expression") or ""}} for s in selectors],
             "AllocationMode": exact.get("allocationMode") or "", "Count": exact.get("count") or 0,
             "AdminAccess": exact.get("adminAccess"), "Tolerations": exact.get("tolerations"),
             "Capacity": exact.get("capacity")},
@@ -226,12 +233,12 @@ def create_template(errors: Errors, template: Object) -> None:
 
 
 def update_template(errors: Errors, template: Object, old: Object, subresource: str) -> None:
+    create_template(errors, template)
     validate_metadata_update(errors, template, old)
     spec = template.get("spec") or {}
     if spec != (old.get("spec") or {}):
         shown = {key: value for key, value in (spec.get("metadata") or {}).items() if value}
         errors.invalid("spec", {**shown, "Spec": _shown_claim(spec.get("spec") or {})}, IMMUTABLE)
-    create_template(errors, template)
 
 
 def create_slice(errors: Errors, piece: Object) -> None:
@@ -241,13 +248,13 @@ def create_slice(errors: Errors, piece: Object) -> None:
 
 def _slice_spec(errors: Errors, spec: Object, before: Object | None) -> None:
     _driver(errors, "spec.driver", spec.get("driver") or "")
-    _pool(errors, spec.get("pool") or {})
+    pool = spec.get("pool") or {}
+    moved = before is not None and pool.get("name") != (before.get("pool") or {}).get("name")
+    _pool(errors, pool, moved)
     if before is not None:
         for field, path in (("driver", "spec.driver"), ("nodeName", "spec.nodeName")):
             if spec.get(field) != before.get(field):
                 errors.invalid(path, spec.get(field), IMMUTABLE)
-        if (spec.get("pool") or {}).get("name") != (before.get("pool") or {}).get("name"):
-            errors.invalid("spec.pool.name", (spec.get("pool") or {}).get("name") or "", IMMUTABLE)
     _where(errors, spec)
     devices = spec.get("devices") or []
     if len(devices) > 128:
@@ -262,7 +269,7 @@ def _slice_spec(errors: Errors, spec: Object, before: Object | None) -> None:
         seen.add(name)
 
 
-def _pool(errors: Errors, pool: Object) -> None:
+def _pool(errors: Errors, pool: Object, moved: bool) -> None:
     name, count = pool.get("name") or "", pool.get("resourceSliceCount") or 0
     if not name:
         errors.required("spec.pool.name")
@@ -271,6 +278,8 @@ def _pool(errors: Errors, pool: Object) -> None:
             errors.too_long("spec.pool.name", 253)
         for part in name.split("/"):
             errors.invalid_all("spec.pool.name", part, names.dns1123_subdomain(part))
+    if moved:
+        errors.invalid("spec.pool.name", name, IMMUTABLE)
     if count <= 0:
         errors.invalid("spec.pool.resourceSliceCount", count, "must be greater than zero")
     if (pool.get("generation") or 0) < 0:

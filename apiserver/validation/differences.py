@@ -16,8 +16,10 @@ def struct_value(name: str, value: Any) -> Any:
 
 def struct_difference(name: str, before: Any, after: Any) -> str:
     """A unified difference of two values, three lines of context around each change."""
-    texts = [json.dumps(to_struct(name, value), indent=1, ensure_ascii=False).splitlines(keepends=True)
-             for value in (before, after)]
-    lines = [[line if line.endswith("\n") else line + "\n" for line in text] for text in texts]
-    difference = list(difflib.unified_diff(*lines, n=3))
-    return "".join(difference[2:])
+    difference = list(difflib.unified_diff(_lines(name, before), _lines(name, after), n=3))
+    return "".join(difference[2:])  # without the two lines that would name files
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    text = json.dumps(to_struct(name, value), indent=1, ensure_ascii=False)
+    return [line + "\n" for line in text.split("\n")]

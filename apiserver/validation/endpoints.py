@@ -92,8 +92,8 @@ def _slice_endpoints(errors: Errors, endpoints: list[Object], kind: str) -> None
             errors.too_many(where + ".deprecatedTopology", len(topology), 16)
         errors.label_values(where + ".deprecatedTopology", topology)
         if "topology.kubernetes.io/zone" in topology:
-            errors.invalid(f"{where}.deprecatedTopology[topology.kubernetes.io/zone]", topology["topology.kubernetes.io/zone"],
-                           "reserved")
+            key = "topology.kubernetes.io/zone"
+            errors.invalid(f"{where}.deprecatedTopology[{key}]", topology[key], "reserved")
         if endpoint.get("hostname") is not None:
             errors.invalid_all(where + ".hostname", endpoint["hostname"], names.dns1123_label(endpoint["hostname"]))
         for kind_of_hint in ("forZones", "forNodes"):
@@ -122,7 +122,9 @@ def _hints(errors: Errors, path: str, hints: list[Object]) -> None:
         if name in seen:
             errors.duplicate(where, name)
         seen.add(name)
-        errors.invalid_all(where, name, names.label_value(name) if path.endswith("forZones") else names.dns1123_subdomain(name))
+        errors.invalid_all(
+            where, name, names.label_value(name) if path.endswith("forZones") else names.dns1123_subdomain(name)
+        )
 
 
 def _slice_ports(errors: Errors, ports: list[Object]) -> None:

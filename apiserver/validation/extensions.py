@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiserver.validation.admission import validate_client_config
 from apiserver.validation.field import IMMUTABLE, Errors, Object
-from apiserver.validation.objectmeta import PATH_SEGMENT, validate_metadata, validate_metadata_update
+from apiserver.validation.objectmeta import validate_metadata, validate_metadata_update
 from apiserver.validation.rules import Rules
 from machinery.meta import names
 
@@ -93,8 +93,9 @@ def _definition_spec(errors: Errors, spec: Object) -> None:
     for i, one in enumerate(columns):
         _columns(errors, f"spec.versions[{i}].additionalPrinterColumns", one)
     for i, version in enumerate(versions):
-        if (version.get("schema") or {}).get("openAPIV3Schema") is None and spec.get("preserveUnknownFields") is not True:
-            errors.required(f"spec.versions[{i}].schema.openAPIV3Schema", "schemas are required")
+        schema = (version.get("schema") or {}).get("openAPIV3Schema")
+        if schema is None and spec.get("preserveUnknownFields") is not True:
+            errors.required(f"spec.versions[{i}].schema.openAPIV3Schema")
 
 
 def _versions(errors: Errors, given: list[Object] | None) -> None:
@@ -200,8 +201,6 @@ def _at(spec: Object, path: tuple[str, ...]) -> object:
         value = value.get(part) if isinstance(value, dict) else None
     return value or ""
 
-
-NAME_RULE = PATH_SEGMENT
 
 RULES = {
     ("apiregistration.k8s.io", "APIService"): Rules(create_service, update_service),

@@ -1,7 +1,7 @@
 """Complaints about fields, in upstream's words.
 
-`Errors` collects causes in the order in which they are found; that order is what a client sees. Paths are plain strings and made only where
-something is wrong or where a whole subtree is entered, because most objects are fine.
+`Errors` collects causes in the order in which they are found; that order is what a client sees. Paths are plain
+strings and made only where something is wrong or where a whole subtree is entered, because most objects are fine.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Errors(list[Cause]):
 
     def invalid(self, path: str, value: Any, detail: str) -> None:
         shown = show(value)
-        self._add("FieldValueInvalid", path, f"Invalid value: {shown}: {detail}" if detail else f"Invalid value: {shown}")
+        self._add(
+            "FieldValueInvalid", path, f"Invalid value: {shown}: {detail}" if detail else f"Invalid value: {shown}"
+        )
 
     def invalid_all(self, path: str, value: Any, details: Iterable[str]) -> None:
         for detail in details:

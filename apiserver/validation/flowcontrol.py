@@ -106,7 +106,9 @@ def _resource_rule(errors: Errors, path: str, rule: Object) -> None:
         errors.required(path + ".resources", "resource rules must supply at least one resource")
     _star(errors, path + ".resources", resources, "resources")
     if not namespaces and not rule.get("clusterScope"):
-        errors.required(path + ".namespaces", "resource rules that are not cluster scoped must supply at least one namespace")
+        errors.required(
+            path + ".namespaces", "resource rules that are not cluster scoped must supply at least one namespace"
+        )
     elif "*" in namespaces:
         _star(errors, path + ".namespaces", namespaces, "namespaces")
     else:
@@ -123,7 +125,9 @@ def _other_rule(errors: Errors, path: str, rule: Object) -> None:
         errors.required(path + ".nonResourceURLs", "nonResourceURLs must contain at least one value")
     elif "*" in urls:
         if len(urls) > 1:
-            errors.invalid(path + ".nonResourceURLs", urls, "if '*' is present, must not specify other non-resource URLs")
+            errors.invalid(
+                path + ".nonResourceURLs", urls, "if '*' is present, must not specify other non-resource URLs"
+            )
     else:
         for i, url in enumerate(urls):
             complaint = _url_complaint(url)
@@ -150,9 +154,7 @@ def create_level(errors: Errors, level: Object) -> None:
     validate_metadata(errors, level, False, SUBDOMAIN)
     name, spec = (level.get("metadata") or {}).get("name") or "", level.get("spec") or {}
     kind = spec.get("type") or ""
-    if name == "exempt" and kind != "Exempt":
-        errors.invalid("spec.type", kind, "type must be 'Exempt' if and only if name is 'exempt'")
-    elif name != "exempt" and kind == "Exempt":
+    if (name == "exempt" and kind != "Exempt") or (name != "exempt" and kind == "Exempt"):
         errors.invalid("spec.type", kind, "type must be 'Exempt' if and only if name is 'exempt'")
     limited, exempt = spec.get("limited"), spec.get("exempt")
     if kind == "Exempt":

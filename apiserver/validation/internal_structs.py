@@ -1,8 +1,8 @@
 """Upstream's own structs, as far as refusals print them.
 
-Some refusals show a value or a difference in the notation of upstream's internal types: fields by their Go names, in the order of the struct,
-unset ones as null or zero. Each line of the table is one struct: `GoName` or `GoName:jsonName` with a mark for what an
-absent one is. A name without a mark is text.
+Some refusals show a value or a difference in the notation of upstream's internal types: fields by their Go names,
+in the order of the struct, unset ones as null or zero. Each line of the table is one struct: `GoName` or
+`GoName:jsonName` with a mark for what an absent one is. A name without a mark is text.
 
     .name a number      !name a flag       ?name a pointer or anything that is null when absent
     =Struct inline      *, [], + before a struct's name in braces: a pointer to it, a list of it, the struct itself
@@ -15,25 +15,26 @@ from typing import Any, NamedTuple
 
 _TABLE = """
 PodTemplateSpec = =ObjectMeta Spec{+PodSpec}
-PodSpec = Volumes{[]Volume} InitContainers{[]Container} Containers{[]Container} EphemeralContainers{[]EphemeralContainer} \
-RestartPolicy ?TerminationGracePeriodSeconds ?ActiveDeadlineSeconds DNSPolicy ?NodeSelector ServiceAccountName \
-?AutomountServiceAccountToken NodeName SecurityContext{*PodSecurityContext} ImagePullSecrets{[]Named} Hostname Subdomain \
-?SetHostnameAsFQDN Affinity{*Affinity} SchedulerName Tolerations{[]Toleration} HostAliases{[]HostAlias} \
-PriorityClassName ?Priority ?PreemptionPolicy DNSConfig{*PodDNSConfig} ReadinessGates{[]ReadinessGate} \
-?RuntimeClassName ?Overhead ?EnableServiceLinks TopologySpreadConstraints{[]TopologySpreadConstraint} OS{*Named} \
-SchedulingGates{[]Named} ResourceClaims{[]PodResourceClaim} Resources{*ResourceRequirements} ?HostnameOverride \
-?SchedulingGroup
-PodSecurityContext = !HostNetwork !HostPID !HostIPC ?ShareProcessNamespace ?HostUsers SELinuxOptions{*SELinuxOptions} \
-?WindowsOptions ?RunAsUser ?RunAsGroup ?RunAsNonRoot ?SupplementalGroups ?SupplementalGroupsPolicy ?FSGroup \
-?FSGroupChangePolicy Sysctls{[]Pair} SeccompProfile{*Profile} AppArmorProfile{*Profile} ?SELinuxChangePolicy
+PodSpec = Volumes{[]Volume} InitContainers{[]Container} Containers{[]Container} \
+EphemeralContainers{[]EphemeralContainer} RestartPolicy ?TerminationGracePeriodSeconds ?ActiveDeadlineSeconds \
+DNSPolicy ?NodeSelector ServiceAccountName ?AutomountServiceAccountToken NodeName \
+SecurityContext{*PodSecurityContext} ImagePullSecrets{[]Named} Hostname Subdomain ?SetHostnameAsFQDN \
+Affinity{*Affinity} SchedulerName Tolerations{[]Toleration} HostAliases{[]HostAlias} PriorityClassName ?Priority \
+?PreemptionPolicy DNSConfig{*PodDNSConfig} ReadinessGates{[]ReadinessGate} ?RuntimeClassName ?Overhead \
+?EnableServiceLinks TopologySpreadConstraints{[]TopologySpreadConstraint} OS{*Named} SchedulingGates{[]Named} \
+ResourceClaims{[]PodResourceClaim} Resources{*ResourceRequirements} ?HostnameOverride ?SchedulingGroup
+PodSecurityContext = !HostNetwork !HostPID !HostIPC ?ShareProcessNamespace ?HostUsers \
+SELinuxOptions{*SELinuxOptions} ?WindowsOptions ?RunAsUser ?RunAsGroup ?RunAsNonRoot ?SupplementalGroups \
+?SupplementalGroupsPolicy ?FSGroup ?FSGroupChangePolicy Sysctls{[]Pair} SeccompProfile{*Profile} \
+AppArmorProfile{*Profile} ?SELinuxChangePolicy
 Volume = Name =VolumeSource
 VolumeSource = HostPath{*HostPath} EmptyDir{*EmptyDir} ?GCEPersistentDisk ?AWSElasticBlockStore ?GitRepo \
-Secret{*SecretVolume} NFS{*NFS} ?ISCSI ?Glusterfs PersistentVolumeClaim{*ClaimVolume} ?RBD ?Quobyte ?FlexVolume ?Cinder \
-?CephFS ?Flocker DownwardAPI{*DownwardAPI} ?FC ?AzureFile ConfigMap{*ConfigMapVolume} ?VsphereVolume ?AzureDisk \
-?PhotonPersistentDisk Projected{*Projected} ?PortworxVolume ?ScaleIO ?StorageOS CSI{*CSIVolume} Ephemeral{*Ephemeral} \
-Image{*ImageVolume}
-PersistentVolumeSource = ?GCEPersistentDisk ?AWSElasticBlockStore HostPath{*HostPath} ?Glusterfs NFS{*NFS} ?RBD ?Quobyte \
-?ISCSI ?FlexVolume ?Cinder ?CephFS ?FC ?Flocker ?AzureFile ?VsphereVolume ?AzureDisk ?PhotonPersistentDisk \
+Secret{*SecretVolume} NFS{*NFS} ?ISCSI ?Glusterfs PersistentVolumeClaim{*ClaimVolume} ?RBD ?Quobyte ?FlexVolume \
+?Cinder ?CephFS ?Flocker DownwardAPI{*DownwardAPI} ?FC ?AzureFile ConfigMap{*ConfigMapVolume} ?VsphereVolume \
+?AzureDisk ?PhotonPersistentDisk Projected{*Projected} ?PortworxVolume ?ScaleIO ?StorageOS CSI{*CSIVolume} \
+Ephemeral{*Ephemeral} Image{*ImageVolume}
+PersistentVolumeSource = ?GCEPersistentDisk ?AWSElasticBlockStore HostPath{*HostPath} ?Glusterfs NFS{*NFS} ?RBD \
+?Quobyte ?ISCSI ?FlexVolume ?Cinder ?CephFS ?FC ?Flocker ?AzureFile ?VsphereVolume ?AzureDisk ?PhotonPersistentDisk \
 ?PortworxVolume ?ScaleIO ?Local ?StorageOS ?CSI
 HostPath = Path ?Type
 EmptyDir = Medium ?SizeLimit
@@ -53,8 +54,9 @@ TokenProjection = Audience .ExpirationSeconds Path
 CSIVolume = Driver ?ReadOnly ?FSType ?VolumeAttributes NodePublishSecretRef{*Named}
 Ephemeral = VolumeClaimTemplate{*ClaimTemplate}
 ClaimTemplate = =ObjectMeta Spec{+PersistentVolumeClaimSpec}
-PersistentVolumeClaimSpec = ?AccessModes Selector{*LabelSelector} Resources{+VolumeResources} VolumeName ?StorageClassName \
-?VolumeMode DataSource{*TypedReference} DataSourceRef{*TypedObjectReference} ?VolumeAttributesClassName
+PersistentVolumeClaimSpec = ?AccessModes Selector{*LabelSelector} Resources{+VolumeResources} VolumeName \
+?StorageClassName ?VolumeMode DataSource{*TypedReference} DataSourceRef{*TypedObjectReference} \
+?VolumeAttributesClassName
 VolumeResources = ?Limits ?Requests
 TypedReference = ?APIGroup Kind Name
 TypedObjectReference = ?APIGroup Kind Name ?Namespace
@@ -79,8 +81,8 @@ ResourceClaim = Name Request
 ResizePolicy = ResourceName RestartPolicy
 VolumeMount = Name !ReadOnly ?RecursiveReadOnly MountPath SubPath ?MountPropagation SubPathExpr
 VolumeDevice = Name DevicePath
-Probe = Exec{*Exec} HTTPGet{*HTTPGet} TCPSocket{*TCPSocket} GRPC{*GRPC} .InitialDelaySeconds .TimeoutSeconds .PeriodSeconds \
-.SuccessThreshold .FailureThreshold ?TerminationGracePeriodSeconds
+Probe = Exec{*Exec} HTTPGet{*HTTPGet} TCPSocket{*TCPSocket} GRPC{*GRPC} .InitialDelaySeconds .TimeoutSeconds \
+.PeriodSeconds .SuccessThreshold .FailureThreshold ?TerminationGracePeriodSeconds
 Exec = ?Command
 HTTPGet = Path .Port Host Scheme HTTPHeaders{[]Pair}
 TCPSocket = .Port Host
@@ -105,8 +107,8 @@ NodeRequirement = Key Operator ?Values
 PreferredNode = .Weight Preference{+NodeSelectorTerm}
 PodAffinity = RequiredDuringSchedulingIgnoredDuringExecution{[]PodAffinityTerm} \
 PreferredDuringSchedulingIgnoredDuringExecution{[]WeightedTerm}
-PodAffinityTerm = LabelSelector{*LabelSelector} ?Namespaces TopologyKey NamespaceSelector{*LabelSelector} ?MatchLabelKeys \
-?MismatchLabelKeys
+PodAffinityTerm = LabelSelector{*LabelSelector} ?Namespaces TopologyKey NamespaceSelector{*LabelSelector} \
+?MatchLabelKeys ?MismatchLabelKeys
 WeightedTerm = .Weight PodAffinityTerm{+PodAffinityTerm}
 Toleration = Key Operator Value Effect ?TolerationSeconds
 HostAlias = IP ?Hostnames
@@ -122,12 +124,15 @@ VolumeNodeAffinity = Required{*NodeSelector}
 _ZERO = {".": 0, "!": False, "?": None, "%": "0"}
 #: Go names whose JSON names do not simply begin in lower case.
 _JSON_NAMES = {
-    "DNSPolicy": "dnsPolicy", "DNSConfig": "dnsConfig", "OS": "os", "TTY": "tty", "GCEPersistentDisk": "gcePersistentDisk",
+    "DNSPolicy": "dnsPolicy", "DNSConfig": "dnsConfig", "OS": "os", "TTY": "tty",
+    "GCEPersistentDisk": "gcePersistentDisk",
     "AWSElasticBlockStore": "awsElasticBlockStore", "NFS": "nfs", "ISCSI": "iscsi", "RBD": "rbd", "CephFS": "cephfs",
-    "FC": "fc", "StorageOS": "storageos", "CSI": "csi", "FSType": "fsType", "APIGroup": "apiGroup", "HTTPGet": "httpGet",
+    "FC": "fc", "StorageOS": "storageos", "CSI": "csi", "FSType": "fsType", "APIGroup": "apiGroup",
+    "HTTPGet": "httpGet",
     "TCPSocket": "tcpSocket", "GRPC": "grpc", "HTTPHeaders": "httpHeaders", "APIVersion": "apiVersion", "IP": "ip",
     "SELinuxOptions": "seLinuxOptions", "SELinuxChangePolicy": "seLinuxChangePolicy", "FSGroup": "fsGroup",
-    "FSGroupChangePolicy": "fsGroupChangePolicy", "SetHostnameAsFQDN": "setHostnameAsFQDN", "DownwardAPI": "downwardAPI",
+    "FSGroupChangePolicy": "fsGroupChangePolicy", "SetHostnameAsFQDN": "setHostnameAsFQDN",
+    "DownwardAPI": "downwardAPI",
 }
 #: Written by their JSON tags: types of the common machinery.
 _META = ("name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers")
@@ -178,7 +183,9 @@ def to_struct(name: str, value: dict[str, Any] | None) -> Any:
         return {key: _sorted(meta[key]) for key in _META if meta.get(key)}
     if name == "PodSpec":
         # What the API keeps in the spec, upstream's own type keeps in the security context.
-        shared = {key: value[key] for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers") if key in value}
+        shared = {key: value[key] for key in (
+            "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"
+        ) if key in value}
         if value.get("securityContext") is not None:
             value = {**value, "securityContext": {**value["securityContext"], **shared}}
     out: dict[str, Any] = {}

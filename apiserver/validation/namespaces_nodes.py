@@ -26,6 +26,8 @@ def _validate_finalizers(errors: Errors, finalizers: list[str]) -> None:
 
 
 def update_namespace(errors: Errors, namespace: Object, old: Object, subresource: str) -> None:
+    if subresource == "":
+        create_namespace(errors, namespace)
     validate_metadata_update(errors, namespace, old)
     if subresource == "finalize":
         _validate_finalizers(errors, (namespace.get("spec") or {}).get("finalizers") or [])
@@ -33,7 +35,9 @@ def update_namespace(errors: Errors, namespace: Object, old: Object, subresource
         phase = (namespace.get("status") or {}).get("phase")
         if (namespace.get("metadata") or {}).get("deletionTimestamp"):
             if phase != "Terminating":
-                errors.invalid("status.Phase", phase or "", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+                errors.invalid(
+                    "status.Phase", phase or "", "may only be 'Terminating' if `deletionTimestamp` is not empty"
+                )
         elif phase != "Active":
             errors.invalid("status.Phase", phase or "", "may only be 'Active' if `deletionTimestamp` is empty")
 
@@ -65,8 +69,14 @@ def validate_taints(errors: Errors, path: str, taints: list[Object]) -> None:
         seen.add((key, effect))
 
 
+def _pod_cidrs(spec: Object) -> list[str]:
+    """The one field that the two are: podCIDR is the first of podCIDRs, and wins when they differ."""
+    one, many = spec.get("podCIDR") or "", spec.get("podCIDRs") or []
+    return [one] if one and (not many or many[0] != one) else many
+
+
 def _validate_cidrs(errors: Errors, spec: Object) -> None:
-    cidrs = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    cidrs = _pod_cidrs(spec)
     fine = True
     for i, cidr in enumerate(cidrs):
         fine = validate_cidr(errors, f"spec.podCIDRs[{i}]", cidr) and fine
@@ -77,11 +87,13 @@ def _validate_cidrs(errors: Errors, spec: Object) -> None:
 
 
 def update_node(errors: Errors, node: Object, old: Object, subresource: str) -> None:
+    if subresource == "":
+        create_node(errors, node)
     validate_metadata_update(errors, node, old)
     spec, before = node.get("spec") or {}, old.get("spec") or {}
     if spec.get("taints"):
         validate_taints(errors, "metadata.taints", spec["taints"])
-    was, now = before.get("podCIDRs") or [], spec.get("podCIDRs") or []
+    was, now = _pod_cidrs(before), _pod_cidrs(spec)
     if was and was != now:
         errors.forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
     if before.get("providerID") and before["providerID"] != spec.get("providerID"):

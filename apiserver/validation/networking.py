@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from apiserver.validation.field import PORT_RANGE, Errors, Object, size
+from apiserver.validation.field import IMMUTABLE, PORT_RANGE, Errors, Object, size
 from apiserver.validation.networks import IP_TEXT, is_ip, validate_cidr
 from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_metadata_update, validate_selector
-from apiserver.validation.rules import Rules, revalidate
+from apiserver.validation.rules import Rules, revalidate, update_only
 from apiserver.validation.services import validate_load_balancer
 from machinery.meta import names
 
@@ -18,6 +18,10 @@ _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 
 def create_policy(errors: Errors, policy: Object) -> None:
     validate_metadata(errors, policy, True)
+    _policy_spec(errors, policy)
+
+
+def _policy_spec(errors: Errors, policy: Object) -> None:
     spec = policy.get("spec") or {}
     validate_selector(errors, "spec.podSelector", spec.get("podSelector") or {})
     for direction, peers in (("ingress", "from"), ("egress", "to")):
@@ -151,7 +155,8 @@ def _http_path(errors: Errors, path: str, entry: Object) -> None:
     kind, text = entry.get("pathType"), entry.get("path") or ""
     if not kind:
         errors.required(path + ".pathType", "pathType must be specified")
-    elif kind in ("Exact", "Prefix"):
+        return
+    if kind in ("Exact", "Prefix"):
         if not text.startswith("/"):
             errors.invalid(path + ".path", text, "must be an absolute path")
         if text:
@@ -300,8 +305,8 @@ def _cidrs(errors: Errors, entry: Object) -> None:
     if len(cidrs) == 2:
         versions = [ipaddress.ip_network(c, strict=False).version for c in cidrs if _is_cidr(c)]
         if len(versions) == 2 and versions[0] == versions[1]:
-            errors.invalid("spec.cidrs", cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 "
-                                                "and 2001:db8::/64")
+            errors.invalid("spec.cidrs", cidrs, "may specify no more than one IP for each IP family, "
+                                                "i.e 192.168.0.0/24 and 2001:db8::/64")
     for i, cidr in enumerate(cidrs):
         fine = validate_cidr(errors, f"spec.cidrs[{i}]", cidr) and fine
 
@@ -316,12 +321,17 @@ def update_service_cidr(errors: Errors, entry: Object, old: Object, subresource:
         return
     was: Any = (old.get("spec") or {}).get("cidrs") or []
     now: Any = (entry.get("spec") or {}).get("cidrs") or []
-    if now != was:
-        errors.invalid("spec.cidrs", now or None, "field is immutable")
+    if len(was) == 1 and len(now) == 2 and now[0] == was[0]:
+        _cidrs(errors, entry)  # a second family may be added
+    elif now and len(now) == len(was):
+        for i, (new, before) in enumerate(zip(now, was, strict=True)):
+            errors.immutable(f"spec.cidrs[{i}]", new, before)
+    elif now != was:
+        errors.invalid("spec.cidrs", now or None, IMMUTABLE)
 
 
 RULES = {
-    (_GROUP, "NetworkPolicy"): revalidate(create_policy),
+    (_GROUP, "NetworkPolicy"): update_only(create_policy, _policy_spec),
     (_GROUP, "Ingress"): Rules(create_ingress, update_ingress),
     (_GROUP, "IngressClass"): Rules(create_class, update_class),
     (_GROUP, "IPAddress"): revalidate(create_ip_address),

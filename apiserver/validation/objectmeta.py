@@ -1,4 +1,4 @@
-"""What holds for the metadata of every object. Fields that never change are the registry's to keep; this is about form."""
+"""The form of every object's metadata. That fields which never change do not change is the registry's to see to."""
 
 from __future__ import annotations
 
@@ -182,7 +182,9 @@ def validate_selector(errors: Errors, path: str, selector: dict[str, Any] | None
                 errors.required(where + ".values", "must be specified when `operator` is 'In' or 'NotIn'")
         elif operator in ("Exists", "DoesNotExist"):
             if values:
-                errors.forbidden(where + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+                errors.forbidden(
+                    where + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+                )
         else:
             errors.invalid(where + ".operator", operator, "not a valid selector operator")
         key = requirement.get("key") or ""

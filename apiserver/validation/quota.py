@@ -10,7 +10,6 @@ from apiserver.validation.pods.resources import (
     NOT_FOR_CONTAINERS,
     NOT_STANDARD,
     STANDARD,
-    validate_amount,
     validate_resource_name,
 )
 from apiserver.validation.rules import Rules, recreate
@@ -26,6 +25,7 @@ _STANDARD_QUOTA = frozenset((
     "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage", "persistentvolumeclaims",
     "configmaps", "pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "services.nodeports",
     "services.loadbalancers"))
+_LIMIT_TYPES = ("Pod", "Container", "PersistentVolumeClaim")
 _INTEGERS = frozenset((
     "pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims",
     "services.nodeports", "services.loadbalancers"))
@@ -75,15 +75,18 @@ def _scope_requirement(errors: Errors, path: str, requirement: Object) -> None:
     if scope in _ONLY_EXISTS and operator != "Exists":
         errors.invalid(path + ".operator", operator,
                        "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, "
-                       "ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
-                       "ResourceQuotaScopeCrossNamespacePodAffinity")
+                       "ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, "
+                       "ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity")
     if operator in ("In", "NotIn"):
         if not values:
             errors.required(path + ".values",
                             "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector")
     elif operator in ("Exists", "DoesNotExist"):
         if values:
-            errors.invalid(path + ".values", values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector")
+            errors.invalid(
+                path + ".values", values,
+                "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
+            )
     else:
         errors.invalid(path + ".operator", operator, "not a valid selector operator")
 
@@ -108,7 +111,7 @@ def create_limit_range(errors: Errors, limits: Object) -> None:
     for i, limit in enumerate((limits.get("spec") or {}).get("limits") or ()):
         where, kind = f"spec.limits[{i}]", limit.get("type") or ""
         errors.invalid_all(where + ".type", kind, names.qualified_name(kind))
-        if "/" not in kind and kind not in ("Pod", "Container", "PersistentVolumeClaim") and not names.qualified_name(kind):
+        if "/" not in kind and kind not in _LIMIT_TYPES and not names.qualified_name(kind):
             errors.invalid(where + ".type", kind, "must be a standard limit type or fully qualified")
         if kind in seen:
             errors.duplicate(where + ".type", kind)
@@ -145,7 +148,9 @@ class _Limit:
                 self.name(f"{self.path}.{part}[{name}]", name)
         if self.kind == "PersistentVolumeClaim" and "storage" not in self.amounts("min") \
                 and "storage" not in self.amounts("max"):
-            errors.required(self.path + ".limits", "either minimum or maximum storage value is required, but neither was provided")
+            errors.required(
+                self.path + ".limits", "either minimum or maximum storage value is required, but neither was provided"
+            )
         for name in sorted(keys):
             self.relations(name)
 
@@ -179,7 +184,10 @@ class _Limit:
         if request is not None and high is not None and request > high:
             bad("defaultRequest", request, f"default request value {request} is greater than max value {high}")
         if request is not None and default is not None and request > default:
-            bad("defaultRequest", request, f"default request value {request} is greater than default limit value {default}")
+            bad(
+                "defaultRequest", request,
+                f"default request value {request} is greater than default limit value {default}"
+            )
         if default is not None and low is not None and low > default:
             bad("default", low, f"min value {low} is greater than default value {default}")
         if default is not None and high is not None and default > high:
@@ -192,9 +200,6 @@ class _Limit:
                 if ratio.as_float() > most:
                     bad("maxLimitRequestRatio", ratio, f"ratio {ratio} is greater than max/min = {most:f}")
 
-
-def validate_amount_of(errors: Errors, path: str, name: str, amount: Any) -> None:
-    validate_amount(errors, path, name, amount)
 
 
 RULES = {

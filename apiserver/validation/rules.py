@@ -1,7 +1,8 @@
 """The table of rules by kind, and the order in which an object meets them.
 
-A kind has a rule for creation and one for updates. Kinds without rules of their own are checked for their metadata alone. An update first meets the
-checks that the generic store makes for every kind, then those of its kind, which repeat some: clients see both.
+A kind has a rule for creation and one for updates. Kinds without rules of their own are checked for their metadata
+alone. An update first meets the checks that the generic store makes for every kind, then those of its kind, which
+repeat some: clients see both.
 """
 
 from __future__ import annotations

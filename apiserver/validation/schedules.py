@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-_FIELDS = ((0, 59, {}), (0, 23, {}), (1, 31, {}), (
-    1, 12, {name: i + 1 for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}), (
-    0, 6, {name: i for i, name in enumerate("sun mon tue wed thu fri sat".split())}))
+_MONTHS = dict(jan=1, feb=2, mar=3, apr=4, may=5, jun=6, jul=7, aug=8, sep=9, oct=10, nov=11, dec=12)  # noqa: C408
+_DAYS = dict(sun=0, mon=1, tue=2, wed=3, thu=4, fri=5, sat=6)  # noqa: C408
+#: Lowest and highest number of each field, and the words it knows: minute, hour, day, month, weekday.
+_FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
+    (0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, _MONTHS), (0, 6, _DAYS))
 _MACROS = frozenset(("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"))
 
 

@@ -18,8 +18,9 @@ def create_priority(errors: Errors, entry: Object) -> None:
     name, value = (entry.get("metadata") or {}).get("name") or "", entry.get("value") or 0
     if name.startswith("system-"):
         if _SYSTEM.get(name) != value:
-            errors.forbidden("metadata.name", f"priority class names with '{'system-'}' prefix are reserved for system use only. "
-                                              "error: only system priority classes are allowed to use")
+            errors.forbidden(
+                "metadata.name", "priority class names with 'system-' prefix are reserved for system use only. error: "
+                                 f"{name} is not a known system priority class")
     elif value > _HIGHEST_USER_PRIORITY:
         errors.forbidden("value", f"maximum allowed value of a user defined priority is {_HIGHEST_USER_PRIORITY}")
     policy = entry.get("preemptionPolicy")

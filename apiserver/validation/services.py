@@ -40,7 +40,9 @@ def _validate_spec(errors: Errors, service: Object) -> None:
     if kind == "LoadBalancer":
         for i, port in enumerate(ports):
             if port.get("port") == 10250:
-                errors.invalid(f"spec.ports[{i}]", 10250, "may not expose port 10250 externally since it is used by kubelet")
+                errors.invalid(
+                    f"spec.ports[{i}]", 10250, "may not expose port 10250 externally since it is used by kubelet"
+                )
     if kind in ("LoadBalancer", "NodePort") and headless:
         errors.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
     if kind == "ExternalName":

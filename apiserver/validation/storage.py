@@ -80,21 +80,20 @@ def _topologies(errors: Errors, path: str, terms: list[Object]) -> None:
                 errors.duplicate(inner + ".key", key)
             keys.add(key)
             table[key] = frozenset(values)
-        if table in seen:
+        if table in seen or not table:
             errors.duplicate(where, "")
         seen.append(table)
 
 
 def update_class(errors: Errors, entry: Object, old: Object, subresource: str) -> None:
     validate_metadata_update(errors, entry, old)
-    if (entry.get("parameters") or {}) != (old.get("parameters") or {}):
-        errors.forbidden("parameters", "updates to parameters are forbidden.")
-    if entry.get("provisioner") != old.get("provisioner"):
-        errors.forbidden("provisioner", "updates to provisioner are forbidden.")
-    if entry.get("reclaimPolicy") != old.get("reclaimPolicy"):
-        errors.forbidden("reclaimPolicy", "updates to reclaimPolicy are forbidden.")
-    errors.immutable("volumeBindingMode", entry.get("volumeBindingMode"), old.get("volumeBindingMode"))
     create_class(errors, entry)
+    now = entry.get("parameters")
+    if (now or {}) != (old.get("parameters") or {}):
+        errors.invalid("parameters", now if now is None else dict(sorted(now.items())), IMMUTABLE)
+    errors.immutable("provisioner", entry.get("provisioner") or "", old.get("provisioner") or "")
+    for field in ("reclaimPolicy", "volumeBindingMode"):
+        errors.immutable(field, entry.get(field), old.get(field))
 
 
 def create_driver(errors: Errors, driver: Object) -> None:
@@ -125,12 +124,17 @@ def _driver_spec(errors: Errors, spec: Object) -> None:
             if seconds < 600:
                 errors.invalid(where + ".expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
             if seconds > 1 << 32:
-                errors.invalid(where + ".expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+                errors.invalid(
+                    where + ".expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"
+                )
     for mode in spec.get("volumeLifecycleModes") or ():
         if mode not in ("Persistent", "Ephemeral"):
             errors.not_supported("spec.volumeLifecycleModes", mode, ("Persistent", "Ephemeral"))
     if spec.get("seLinuxMount") is None:
-        errors.required("spec.seLinuxMount", "seLinuxMount is required when the feature gate SELinuxMountReadWriteOncePod is enabled")
+        errors.required(
+            "spec.seLinuxMount",
+            "seLinuxMount is required when the feature gate SELinuxMountReadWriteOncePod is enabled"
+        )
 
 
 def update_driver(errors: Errors, driver: Object, old: Object, subresource: str) -> None:
@@ -181,15 +185,14 @@ def update_node(errors: Errors, node: Object, old: Object, subresource: str) -> 
         was = before.get(driver.get("name"))
         if was is None:
             continue
-        same = {k: v for k, v in was.items() if k != "allocatable"} == {k: v for k, v in driver.items() if k != "allocatable"}
-        if not same:
-            errors.invalid("CSINode.Spec.Drivers", _shown_driver(driver), IMMUTABLE)
+        if _shown_driver(driver) != _shown_driver(was):
+            errors.invalid("spec.drivers", _shown_driver(driver), IMMUTABLE)
 
 
 def _shown_driver(driver: Object) -> Any:
-    allocatable = driver.get("allocatable")
-    return {"Name": driver.get("name") or "", "NodeID": driver.get("nodeID") or "", "TopologyKeys": driver.get("topologyKeys"),
-            "Allocatable": None if allocatable is None else {"Count": allocatable.get("count")}}
+    """What may not change of a driver; what it can carry may."""
+    return {"Name": driver.get("name") or "", "NodeID": driver.get("nodeID") or "",
+            "TopologyKeys": driver.get("topologyKeys"), "Allocatable": None}
 
 
 def create_attachment(errors: Errors, attachment: Object) -> None:
@@ -226,7 +229,9 @@ def update_attachment(errors: Errors, attachment: Object, old: Object, subresour
             source = spec.get("source") or {}
             errors.invalid("spec", {
                 "Attacher": spec.get("attacher") or "",
-                "Source": {"PersistentVolumeName": source.get("persistentVolumeName"), "InlineVolumeSpec": source.get("inlineVolumeSpec")},
+                "Source": {"PersistentVolumeName": source.get(
+                    "persistentVolumeName"
+                ), "InlineVolumeSpec": source.get("inlineVolumeSpec")},
                 "NodeName": spec.get("nodeName") or ""}, IMMUTABLE)
 
 
@@ -258,11 +263,11 @@ def create_attributes(errors: Errors, entry: Object) -> None:
 
 def update_attributes(errors: Errors, entry: Object, old: Object, subresource: str) -> None:
     validate_metadata_update(errors, entry, old)
+    if (entry.get("driverName") or "") != (old.get("driverName") or ""):
+        errors.forbidden("driverName", "updates to driverName are forbidden.")
+    if (entry.get("parameters") or {}) != (old.get("parameters") or {}):
+        errors.forbidden("parameters", "updates to parameters are forbidden.")
     create_attributes(errors, entry)
-    errors.immutable("driverName", entry.get("driverName") or "", old.get("driverName") or "")
-    now = dict(sorted((entry.get("parameters") or {}).items()))
-    if now != (old.get("parameters") or {}):
-        errors.invalid("parameters", now, IMMUTABLE)
 
 
 RULES = {

@@ -22,8 +22,9 @@ _MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _RECLAIM = ("Delete", "Recycle", "Retain")
 _VOLUME_MODES = ("Block", "Filesystem")
 _SOURCES = (
-    "gcePersistentDisk", "awsElasticBlockStore", "hostPath", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "flexVolume",
-    "cinder", "cephfs", "fc", "flocker", "azureFile", "vsphereVolume", "azureDisk", "photonPersistentDisk",
+    "gcePersistentDisk", "awsElasticBlockStore", "hostPath", "glusterfs", "nfs", "rbd", "quobyte", "iscsi",
+    "flexVolume", "cinder", "cephfs", "fc", "flocker", "azureFile", "vsphereVolume", "azureDisk",
+    "photonPersistentDisk",
     "portworxVolume", "scaleIO", "local", "storageos", "csi")
 _ONE_POD_ALONE = "may not use ReadWriteOncePod with other access modes"
 
@@ -112,6 +113,7 @@ def update_volume(errors: Errors, volume: Object, old: Object, subresource: str)
         validate_metadata_update(errors, volume, old)
         return
     create_volume(errors, volume)
+    create_volume(errors, volume)  # upstream's strategy and its update check both begin with the whole object
     spec, before = volume.get("spec") or {}, old.get("spec") or {}
     if [spec.get(source) for source in _SOURCES] != [before.get(source) for source in _SOURCES]:
         from apiserver.validation.differences import struct_difference
@@ -181,7 +183,7 @@ def _data_sources(errors: Errors, path: str, spec: Object) -> None:
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and reference is not None and not reference.get("namespace"):
         if {k: v for k, v in reference.items() if k != "namespace"} != source:
-            errors.invalid(path, path + ".dataSource", "must match dataSourceRef")
+            errors.invalid(path, {}, "must match dataSourceRef")
 
 
 def update_claim(errors: Errors, claim: Object, old: Object, subresource: str) -> None:
@@ -208,11 +210,12 @@ def update_claim(errors: Errors, claim: Object, old: Object, subresource: str) -
         from apiserver.validation.differences import struct_difference
 
         shown = struct_difference("PersistentVolumeClaimSpec", before, munged)
-        errors.forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName "
-                                 f"for bound claims\n{shown}")
-    elif bound and "storage" in had and "storage" in wanted:
-        if parse_quantity(wanted["storage"]) < parse_quantity(had["storage"]):
-            errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+        errors.forbidden("spec", "spec is immutable after creation except resources.requests and "
+                                 f"volumeAttributesClassName for bound claims\n{shown}")
+    size, was_size = parse_quantity(wanted.get("storage", "0")), parse_quantity(had.get("storage", "0"))
+    granted = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
+    if size < was_size and size <= parse_quantity(granted):
+        errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
     errors.immutable("spec.volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
 
 

@@ -8,14 +8,14 @@ from apiserver.validation.field import IMMUTABLE, Errors, Object
 from apiserver.validation.objectmeta import (
     LABEL,
     SUBDOMAIN,
+    shown_selector,
     validate_annotations,
     validate_metadata,
-    shown_selector,
     validate_metadata_update,
     validate_selector,
 )
 from apiserver.validation.pods.spec import validate_pod_spec
-from apiserver.validation.rules import Rules, revalidate, update_only
+from apiserver.validation.rules import Rules, update_only
 from machinery.meta import names
 from machinery.meta.selectors import SelectorError, label_selector_from_dict, label_selector_from_map
 
@@ -209,6 +209,16 @@ def _daemon_set_spec(errors: Errors, daemons: Object) -> None:
     errors.not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
 
 
+def update_daemon_set(errors: Errors, daemons: Object, old: Object, subresource: str) -> None:
+    validate_metadata_update(errors, daemons, old)
+    if subresource == "status":
+        return
+    was, now = (old.get("spec") or {}).get("selector"), (daemons.get("spec") or {}).get("selector")
+    if now != was:
+        errors.invalid("spec.selector", shown_selector(now), IMMUTABLE)
+    _daemon_set_spec(errors, daemons)
+
+
 def _daemon_strategy(errors: Errors, strategy: Object) -> None:
     kind, rolling = strategy.get("type") or "", strategy.get("rollingUpdate")
     where = "spec.updateStrategy.rollingUpdate"
@@ -237,7 +247,7 @@ def create_stateful_set(errors: Errors, sets: Object) -> None:
     _stateful_set_spec(errors, sets)
 
 
-def _stateful_set_spec(errors: Errors, sets: Object) -> None:
+def _stateful_set_spec(errors: Errors, sets: Object, claims_too: bool = True) -> None:
     from apiserver.validation.volumes import validate_claim_spec
 
     spec = sets.get("spec") or {}
@@ -274,19 +284,20 @@ def _stateful_set_spec(errors: Errors, sets: Object) -> None:
             errors.invalid("spec.template.metadata.labels", _shown_labels(labels), _MISMATCH)
         errors.label_values("spec.template.labels", labels)
     # Claims are volumes of the pod under their own name.
-    claims = [{"name": (claim.get("metadata") or {}).get("name") or "",
-               "persistentVolumeClaim": {"claimName": (claim.get("metadata") or {}).get("name") or ""}}
-              for claim in spec.get("volumeClaimTemplates") or ()]
+    claims = {(claim.get("metadata") or {}).get("name") or "" for claim in spec.get("volumeClaimTemplates") or ()}
+    volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in sorted(claims)]
     pod_spec = template.get("spec") or {}
-    whole = {**template, "spec": {**pod_spec, "volumes": (pod_spec.get("volumes") or []) + claims}}
-    for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+    whole = {**template, "spec": {**pod_spec, "volumes": (pod_spec.get("volumes") or []) + volumes}}
+    for i, claim in enumerate((spec.get("volumeClaimTemplates") or ()) if claims_too else ()):
         validate_claim_spec(errors, f"spec.volumeClaimTemplates[{i}].spec", claim.get("spec") or {})
     validate_template(errors, "spec.template", whole)
     pod = template.get("spec") or {}
     if pod.get("restartPolicy") != "Always":
         errors.not_supported("spec.template.spec.restartPolicy", pod.get("restartPolicy") or "", ("Always",))
     if pod.get("activeDeadlineSeconds") is not None:
-        errors.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in StatefulSet is not Supported")
+        errors.forbidden(
+            "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in StatefulSet is not Supported"
+        )
     name = spec.get("serviceName") or ""
     if name:
         errors.invalid_all("spec.serviceName", name, names.dns1123_label(name))
@@ -299,8 +310,8 @@ def _stateful_strategy(errors: Errors, strategy: Object) -> None:
         errors.required(where)
     elif kind == "OnDelete":
         if rolling is not None:
-            errors.invalid(where + ".rollingUpdate", {"Partition": rolling.get("partition") or 0, "MaxUnavailable": rolling.get("maxUnavailable")},
-                           f"only allowed for updateStrategy '{'RollingUpdate'}'")
+            shown = {"Partition": rolling.get("partition") or 0, "MaxUnavailable": rolling.get("maxUnavailable")}
+            errors.invalid(where + ".rollingUpdate", shown, "only allowed for updateStrategy 'RollingUpdate'")
     elif kind == "RollingUpdate":
         if rolling is not None:
             errors.not_negative(where + ".rollingUpdate.partition", rolling.get("partition"))
@@ -324,14 +335,17 @@ _STATEFUL_CHANGEABLE = (
 def update_stateful_set(errors: Errors, sets: Object, old: Object, subresource: str) -> None:
     validate_metadata_update(errors, sets, old)
     if subresource == "status":
-        _replica_status(errors, sets, ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"))
+        _replica_status(
+            errors, sets, ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+        )
         return
-    _stateful_set_spec(errors, sets)
+    _stateful_set_spec(errors, sets, claims_too=False)
     spec, before = sets.get("spec") or {}, old.get("spec") or {}
     if {k: v for k, v in spec.items() if k not in _STATEFUL_CHANGEABLE} \
             != {k: v for k, v in before.items() if k not in _STATEFUL_CHANGEABLE}:
-        errors.forbidden("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-                                 "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+        errors.forbidden("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', "
+                                 "'template', 'updateStrategy', 'revisionHistoryLimit', "
+                                 "'persistentVolumeClaimRetentionPolicy' and "
                                  "'minReadySeconds' are forbidden")
 
 
@@ -376,8 +390,15 @@ def _template_only(errors: Errors, template: Object) -> None:
 
 def create_revision(errors: Errors, revision: Object) -> None:
     validate_metadata(errors, revision, True)
-    if revision.get("data") is None:
+    data = revision.get("data")
+    if data is None:
         errors.required("data", "data is mandatory")
+    elif not isinstance(data, dict):
+        errors.required("data", "data must be a valid JSON object")
+    _revision_number(errors, revision)
+
+
+def _revision_number(errors: Errors, revision: Object) -> None:
     errors.not_negative("revision", revision.get("revision"))
 
 
@@ -389,7 +410,7 @@ RULES = {
     ("apps", "ReplicaSet"): _updates(create_replica_set, _replica_set_spec, _REPLICAS),
     ("apps", "Deployment"): _updates(
         create_deployment, _deployment_spec, ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")),
-    ("apps", "DaemonSet"): _updates(create_daemon_set, _daemon_set_spec, ()),
+    ("apps", "DaemonSet"): Rules(create_daemon_set, update_daemon_set),
     ("apps", "StatefulSet"): Rules(create_stateful_set, update_stateful_set),
-    ("apps", "ControllerRevision"): revalidate(create_revision, immutable=("data",)),
+    ("apps", "ControllerRevision"): update_only(create_revision, _revision_number, immutable=("data",)),
 }

@@ -71,7 +71,9 @@ def validate_init_containers(errors: Errors, path: str, containers: list[Object]
                     errors.forbidden(f"{where}.{field}", _NOT_FOR_INIT)
 
 
-def validate_ephemeral_containers(errors: Errors, path: str, containers: list[Object], spec: Object, volumes: Object) -> None:
+def validate_ephemeral_containers(
+    errors: Errors, path: str, containers: list[Object], spec: Object, volumes: Object,
+) -> None:
     everyone = (spec.get("containers") or []) + (spec.get("initContainers") or [])
     taken = {container.get("name") or "" for container in everyone}
     targets = set(taken)
@@ -133,7 +135,9 @@ def _validate_common(errors: Errors, path: str, container: Object, spec: Object,
         validate_requirements(errors, path + ".resources", container["resources"], claims)
     if container.get("resizePolicy"):
         _validate_resize(errors, path + ".resizePolicy", container["resizePolicy"], spec.get("restartPolicy"))
-    validate_container_security(errors, path + ".securityContext", container.get("securityContext"), spec.get("hostUsers"))
+    validate_container_security(
+        errors, path + ".securityContext", container.get("securityContext"), spec.get("hostUsers")
+    )
 
 
 def _validate_ports(errors: Errors, path: str, ports: list[Object]) -> None:
@@ -198,7 +202,9 @@ def _validate_mounts(errors: Errors, path: str, container: Object, volumes: Obje
             _local(errors, path + ".subPath", mount["subPath"])
         if mount.get("subPathExpr"):
             if mount.get("subPath"):
-                errors.invalid(path + ".subPathExpr", mount["subPathExpr"], "subPathExpr and subPath are mutually exclusive")
+                errors.invalid(
+                    path + ".subPathExpr", mount["subPathExpr"], "subPathExpr and subPath are mutually exclusive"
+                )
             _local(errors, path + ".subPathExpr", mount["subPathExpr"])
         propagation = mount.get("mountPropagation")
         if propagation is not None:
@@ -236,7 +242,10 @@ def _validate_devices(errors: Errors, path: str, container: Object, volumes: Obj
             errors.invalid(where + ".name", name, "must be unique")
         volume = volumes.get(name)
         if volume is not None and volume.get("persistentVolumeClaim") is None and volume.get("ephemeral") is None:
-            errors.invalid(where + ".name", name, "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode")
+            errors.invalid(
+                where + ".name", name,
+                "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
+            )
         if volume is None:
             errors.not_found(where + ".name", name)
         if not device_path:

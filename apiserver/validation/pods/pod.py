@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from apiserver.validation.differences import struct_difference
 from apiserver.validation.field import Errors, Object
 from apiserver.validation.objectmeta import validate_metadata, validate_metadata_update
 from apiserver.validation.pods.spec import validate_pod_spec
@@ -53,14 +54,16 @@ def update(errors: Errors, pod: Object, old: Object, subresource: str) -> None:
         return
     for kind in ("containers", "initContainers"):
         for i, container in enumerate(spec.get(kind) or ()):
-            if not (container.get("image") or "").strip() and kind == "containers":
+            if not (container.get("image") or "").strip():
                 errors.required(f"spec.{kind}[{i}].image")
     _validate_deadline(errors, spec, before)
     _validate_tolerations(errors, spec.get("tolerations") or [], before.get("tolerations") or [])
     _validate_gates(errors, spec, before)
     munged = _munge(spec, before)
     if munged != before:
-        errors.forbidden("spec", f"{_CHANGEABLE}\n{spec_difference(before, munged)}")
+        shown = struct_difference("PodSpec", before, munged)
+        if shown:  # two spellings of one spec are no change
+            errors.forbidden("spec", f"{_CHANGEABLE}\n{shown}")
 
 
 def _validate_deadline(errors: Errors, spec: Object, before: Object) -> None:
@@ -136,12 +139,6 @@ def _validate_status(errors: Errors, pod: Object, old: Object) -> None:
             ended = (entry.get("state") or {}).get("terminated")
             if ended and entry.get("name") in now and not (now[entry["name"]].get("state") or {}).get("terminated"):
                 errors.forbidden(f"status.{kind}[{i}].state", "may not be transitioned to non-terminated state")
-
-
-def spec_difference(before: Object, after: Object) -> str:
-    from apiserver.validation.differences import struct_difference
-
-    return struct_difference("PodSpec", before, after)
 
 
 RULES = {("", "Pod"): Rules(create, update)}

@@ -30,9 +30,7 @@ def validate_handler(errors: Errors, path: str, handler: Object, grace_seconds: 
             errors.required(where + ".command")
         elif key == "httpGet":
             _http(errors, where, body)
-        elif key == "tcpSocket":
-            validate_port_reference(errors, where + ".port", body.get("port"))
-        elif key == "grpc":
+        elif key == "tcpSocket" or key == "grpc":
             validate_port_reference(errors, where + ".port", body.get("port"))
         elif key == "sleep":
             seconds = body.get("seconds") or 0

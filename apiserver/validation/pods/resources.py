@@ -50,8 +50,8 @@ def validate_amount(errors: Errors, path: str, name: str, amount: Any) -> None:
     value = parse_quantity(amount)
     if value.sign() < 0:
         errors.invalid(path, str(value), NOT_NEGATIVE)
-    if "/" not in name and name in ("pods", "services", "replicationcontrollers", "resourcequotas", "secrets",
-                                    "configmaps", "persistentvolumeclaims") or is_extended(name):
+    if ("/" not in name and name in ("pods", "services", "replicationcontrollers", "resourcequotas", "secrets",
+                                    "configmaps", "persistentvolumeclaims")) or is_extended(name):
         if value.milli_value() % 1000:
             errors.invalid(path, str(value), "must be an integer")
 
@@ -76,7 +76,9 @@ def validate_requirements(
             if request != limit and not may_overcommit(name):
                 errors.invalid(f"{path}.requests", str(request), f"must be equal to {name} limit of {limit}")
             elif request > limit:
-                errors.invalid(f"{path}.requests", str(request), f"must be less than or equal to {name} limit of {limit}")
+                errors.invalid(
+                    f"{path}.requests", str(request), f"must be less than or equal to {name} limit of {limit}"
+                )
         elif not may_overcommit(name):
             errors.required(f"{path}.limits", "Limit must be set for non overcommitable resources")
         sized |= name in ("cpu", "memory")

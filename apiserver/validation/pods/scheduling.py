@@ -16,7 +16,9 @@ def validate_affinity(errors: Errors, path: str, affinity: Object | None) -> Non
     if node is not None:
         required = node.get("requiredDuringSchedulingIgnoredDuringExecution")
         if required is not None:
-            validate_node_selector(errors, f"{path}.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", required)
+            validate_node_selector(
+                errors, f"{path}.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", required
+            )
         for i, term in enumerate(node.get("preferredDuringSchedulingIgnoredDuringExecution") or ()):
             where = f"{path}.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[{i}]"
             weight = term.get("weight") or 0
@@ -75,7 +77,9 @@ def _node_field(errors: Errors, path: str, requirement: Object) -> None:
     operator, values = requirement.get("operator") or "", requirement.get("values") or []
     if operator in ("In", "NotIn"):
         if len(values) != 1:
-            errors.required(path + ".values", "must be only one value when `operator` is 'In' or 'NotIn' for node field selector")
+            errors.required(
+                path + ".values", "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+            )
     else:
         errors.invalid(path + ".operator", operator, "not a valid selector operator")
     key = requirement.get("key") or ""

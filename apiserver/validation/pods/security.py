@@ -17,7 +17,9 @@ def validate_id(errors: Errors, path: str, value: int | None) -> None:
 
 def validate_pod_security(errors: Errors, path: str, context: Object | None, spec: Object) -> None:
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        errors.invalid(path + ".shareProcessNamespace", True, "ShareProcessNamespace and HostPID cannot both be enabled")
+        errors.invalid(
+            path + ".shareProcessNamespace", True, "ShareProcessNamespace and HostPID cannot both be enabled"
+        )
     if not context:
         return
     validate_id(errors, path + ".fsGroup", context.get("fsGroup"))
@@ -105,6 +107,8 @@ def validate_container_security(errors: Errors, path: str, context: Object | Non
             errors.invalid(path, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
         added = (context.get("capabilities") or {}).get("add") or ()
         if any(capability in ("CAP_SYS_ADMIN", "SYS_ADMIN") for capability in added):
-            errors.invalid(path, context, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")
+            errors.invalid(
+                path, context, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+            )
     _validate_windows(errors, path + ".windowsOptions", context.get("windowsOptions"))
     _validate_profile(errors, path + ".appArmorProfile", context.get("appArmorProfile"))

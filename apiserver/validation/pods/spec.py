@@ -10,7 +10,7 @@ from apiserver.validation.pods.containers import (
     validate_ephemeral_containers,
     validate_init_containers,
 )
-from apiserver.validation.pods.resources import validate_container_resource_name, validate_amount
+from apiserver.validation.pods.resources import validate_amount, validate_container_resource_name
 from apiserver.validation.pods.scheduling import validate_affinity, validate_spread, validate_tolerations
 from apiserver.validation.pods.security import validate_pod_security
 from apiserver.validation.pods.volumes import validate_volumes
@@ -28,7 +28,9 @@ def validate_pod_spec(errors: Errors, path: str, spec: Object, metadata: Object 
     regular = spec.get("containers") or []
     validate_containers(errors, path + ".containers", regular, spec, volumes, claims)
     if spec.get("initContainers"):
-        validate_init_containers(errors, path + ".initContainers", spec["initContainers"], spec, volumes, claims, regular)
+        validate_init_containers(
+            errors, path + ".initContainers", spec["initContainers"], spec, volumes, claims, regular
+        )
     if spec.get("ephemeralContainers"):
         validate_ephemeral_containers(errors, path + ".ephemeralContainers", spec["ephemeralContainers"], spec, volumes)
     if spec.get("hostNetwork"):
@@ -190,7 +192,9 @@ def _validate_claims(errors: Errors, path: str, claims: list[Object]) -> frozens
             seen.add(name)
         given, template = claim.get("resourceClaimName"), claim.get("resourceClaimTemplateName")
         if given is not None and template is not None:
-            errors.invalid(where, claim, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
+            errors.invalid(
+                where, claim, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            )
         elif given is None and template is None:
             errors.invalid(where, claim, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
         for field, value in (("resourceClaimName", given), ("resourceClaimTemplateName", template)):

@@ -218,14 +218,16 @@ def _divisor(errors: Errors, path: str, resource: str, divisor: Any) -> None:
     kind = resource.partition(".")[2]
     if kind == "cpu":
         if str(amount) not in ("1", "1m"):
-            errors.invalid(path + ".divisor", resource, "only divisor's values 1m and 1 are supported with the cpu resource")
+            errors.invalid(
+                path + ".divisor", resource, "only divisor's values 1m and 1 are supported with the cpu resource"
+            )
     elif kind in ("memory", "ephemeral-storage") or kind.startswith("hugepages-"):
         label = "hugepages" if kind.startswith("hugepages-") else "local ephemeral storage" if kind[0] == "e" else kind
         allowed = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
         if str(amount) not in allowed:
             errors.invalid(path + ".divisor", resource,
-                           "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported "
-                           f"with the {label} resource")
+                           "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are "
+                           f"supported with the {label} resource")
 
 
 def _projected(errors: Errors, path: str, source: Source) -> None:
