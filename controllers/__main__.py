@@ -1,5 +1,7 @@
 """``python -m controllers --kubeconfig FILE``."""
 
+import machinery.runtime.lean  # isort: skip  # noqa: F401 (first: before anything imports structlog)
+
 import sys
 
 from controllers.main import main

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import machinery.runtime.lean  # isort: skip  # noqa: F401 (first: before anything imports structlog)
+
 import argparse
 import asyncio
 from pathlib import Path

@@ -5,6 +5,8 @@ Plain argparse: typer and rich would stay in the memory of a process that lives 
 
 from __future__ import annotations
 
+import machinery.runtime.lean  # isort: skip  # noqa: F401 (first: before anything imports structlog)
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -86,7 +86,8 @@ def _become(spec: ProcessSpec, sockets: Sequence[int], log: int) -> None:
     for offset, socket in enumerate(high):
         os.dup2(socket, FIRST_PASSED_FD + offset, inheritable=True)
     os.closerange(FIRST_PASSED_FD + len(high), 256)
-    environment = dict(os.environ) | dict(spec.environment)
+    # One heap a process: our threads hold the interpreter lock while they allocate, more heaps only fragment (5 MB).
+    environment = {"MALLOC_ARENA_MAX": "1"} | dict(os.environ) | dict(spec.environment)
     if sockets:
         environment |= {"LISTEN_FDS": str(len(sockets)), "LISTEN_PID": str(os.getpid())}
     command = full_command(spec)
