@@ -157,8 +157,8 @@ async def _assemble(
 
     probes = ProbeManager(runtime, probe_failed, wake, host_address=addresses[0] if addresses else "", clock=clock)
     pods.context = WorkerContext(
-        client, runtime, observer, executor, probes, volumes, cgroups, writer, view, tell, pods.ended, puller.forget,
-        clock,
+        client, runtime, observer, executor, probes, volumes, cgroups, writer, view, tell,
+        lambda: reporter.node, pods.others, pods.ended, puller.forget, clock,
     )  # fmt: skip
     options.root_dir.mkdir(parents=True, exist_ok=True)
     options.pod_logs.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import structlog
 from kubelet.cgroups import PodCgroups
 from kubelet.config.dns import ClusterDns, DnsSettings, compute_dns, parse_resolv_conf
 from kubelet.config.hosts import kernel_hostname
+from kubelet.config.resources import linux_resources
 from kubelet.config.sandbox import sandbox_config
 from kubelet.cri import CriError, Runtime
 from kubelet.hooks import run_hook
@@ -26,6 +27,7 @@ from kubelet.plan.actions import (
     RemoveContainer,
     RemoveSandbox,
     ReportBackOff,
+    ResizeContainer,
     StartContainer,
     Stop,
     StopContainers,
@@ -63,6 +65,8 @@ class Executor:
                 await asyncio.gather(*(self._stop(pod, stop, runtime, memory) for stop in action.stops))
             case StopSandbox():
                 await self._runtime.stop_pod_sandbox(action.sandbox_id)
+            case ResizeContainer():
+                return await self._resize(pod, action, memory)
             case RemoveContainer():
                 await self._remove_container(pod, action.container_id, runtime)
             case RemoveSandbox():
@@ -152,6 +156,23 @@ class Executor:
         if problem is not None:
             log.info("preStop hook failed", pod=pod["metadata"]["name"], container=stop.name, problem=problem)
             self._tell(pod, "Warning", "FailedPreStopHook", "PreStopHook failed", field_path(pod, stop.name))
+
+    async def _resize(self, pod: Pod, action: ResizeContainer, memory: PodMemory) -> bool:
+        """The pod's own limits are raised before and lowered after its containers', as the kernel wants it."""
+        spec = find_container(pod, action.name) or {}
+        what = f"resize/{action.name}"
+        self._cgroups.ensure(pod)
+        try:
+            resources = linux_resources(pod, spec, self._node.memory_capacity)
+            resources.oom_score_adj = 0
+            await self._runtime.update_container_resources(action.container_id, resources)
+        except CriError as error:
+            memory.fail(what, "Error", error.message, self._now())
+            return False
+        self._cgroups.ensure(pod)
+        memory.succeed(what)
+        memory.in_force[action.container_id] = spec.get("resources") or {}
+        return True
 
     def _report_back_off(self, pod: Pod, action: ReportBackOff, memory: PodMemory) -> None:
         if action.container_id in memory.back_off_told:

@@ -5,7 +5,9 @@ Losing it costs a repeated event or a second try of a hook; all that decides wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from kubelet.observed import Ending, Failure
 
@@ -20,6 +22,9 @@ class PodMemory:
     hooks_run: set[str] = field(default_factory=set)
     back_off_told: set[str] = field(default_factory=set)
     ending: Ending | None = None
+    #: Resources that were changed and may not be in the API's status yet, by container id.
+    in_force: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    resize_told: tuple[int, str] = (0, "")
     #: Containers that the runtime's events say have ended; a look that still shows them running is too old.
     exits: set[str] = field(default_factory=set)
     exit_looks: int = 0

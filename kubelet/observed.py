@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubelet.plan.resize import Resize
 
 CREATED, RUNNING, EXITED, UNKNOWN = "created", "running", "exited", "unknown"
 
@@ -119,3 +123,5 @@ class Observed:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     ending: Ending | None = None
     volumes_ready: bool = True
+    in_force: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    resize: Resize | None = None

@@ -143,8 +143,11 @@ class Pods:
             return None
         node = self._node()
         assert node is not None
-        others = [worker.pod for worker in self._workers.values() if worker.holds_resources]
-        return admit(pod, others, node, allowed_sysctls=self._allowed_sysctls)
+        return admit(pod, self.others(pod_uid(pod)), node, allowed_sysctls=self._allowed_sysctls)
+
+    def others(self, uid: str) -> list[Pod]:
+        """The pods that hold resources of the node beside this one."""
+        return [worker.pod for key, worker in self._workers.items() if key != uid and worker.holds_resources]
 
     def _start(self, pod: Pod, refusal: Refusal | None) -> PodWorker:
         assert self.context is not None

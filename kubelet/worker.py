@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import structlog
 
@@ -22,6 +24,7 @@ from kubelet.observed import Ending, Observed, PodRuntime
 from kubelet.observer import Observer
 from kubelet.plan import Plan, completion, plan_pod
 from kubelet.plan.actions import Action, CreateSandbox, ReportBackOff, StartContainer, StopContainers, StopSandbox
+from kubelet.plan.resize import Resize, compute_resize, describe_resize, resources_in_force
 from kubelet.podspec import Pod, grace_period_seconds, is_static, pod_key, pod_uid
 from kubelet.probes import ProbeManager
 from kubelet.starter import NodeView, Tell
@@ -60,6 +63,8 @@ class WorkerContext:
     writer: StatusWriter
     node: NodeView
     tell: Tell
+    node_object: Callable[[], dict[str, Any] | None]
+    others: Callable[[str], list[Pod]]
     ended: Callable[[str], None]
     forget: Callable[[str], None]
     clock: Clock = SYSTEM_CLOCK
@@ -224,6 +229,7 @@ class PodWorker:
         """True when the answer is older than an event that was already told."""
         self.runtime = await self._context.observer.fetch(self.uid)
         running = {c.id for c in self.runtime.running()} | {s.id for s in self.runtime.sandboxes if s.ready}
+        self.memory.in_force = {key: value for key, value in self.memory.in_force.items() if key in running}
         self.memory.exits &= running
         if self.memory.exits and self.memory.exit_looks < STALE_LOOKS:
             self.memory.exit_looks += 1
@@ -262,7 +268,38 @@ class PodWorker:
     def _observed(self, volumes_ready: bool = True) -> Observed:
         started, ready, unhealthy = self._context.probes.verdicts(self.uid)
         failures = {name: f for name, f in self.memory.failures.items() if name not in (SANDBOX, VOLUMES)}
-        return Observed(self.runtime, started, ready, unhealthy, failures, self._ending(), volumes_ready)
+        status = self._context.writer.latest(self.pod).get("status") or {}
+        in_force = {**resources_in_force(status, self.runtime), **self.memory.in_force}
+        return Observed(
+            self.runtime, started, ready, unhealthy, failures, self._ending(), volumes_ready, in_force,
+            self._resize(in_force),
+        )  # fmt: skip
+
+    def _resize(self, in_force: dict[str, Any]) -> Resize | None:
+        node = self._context.node_object()
+        if self.memory.ending is not None or node is None:
+            return None
+        resize = compute_resize(self.pod, self.runtime, in_force, self._context.others(self.uid), node)
+        if resize is not None:
+            errors = [f.message for what, f in self.memory.failures.items() if what.startswith("resize/")]
+            resize = dataclasses.replace(resize, error=errors[0] if errors else "")
+        self._tell_resize(resize)
+        return resize
+
+    def _tell_resize(self, resize: Resize | None) -> None:
+        """One event a step: started, waiting with its reason, completed."""
+        generation = int(self.pod["metadata"].get("generation") or 0)
+        step = "Completed" if resize is None else resize.reason or "Started"
+        told = self.memory.resize_told
+        if told == (generation, step) or (resize is None and told[1] != "Started"):
+            return
+        self.memory.resize_told = (generation, step)
+        message = "" if resize is None else resize.message
+        kind: Literal["Normal", "Warning"] = "Warning" if message else "Normal"
+        words = step if message else step.lower()
+        self._context.tell(
+            self.pod, kind, f"Resize{step}", f"Pod resize {words}: {describe_resize(self.pod, message)}", ""
+        )
 
     def _decide(self, volumes_ready: bool) -> Plan:
         observed = self._observed(volumes_ready)

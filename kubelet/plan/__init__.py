@@ -7,14 +7,17 @@ the first start, a crash, a probe failure, an agent that was restarted, and a de
 from __future__ import annotations
 
 from kubelet.observed import Observed
-from kubelet.plan.actions import Draft, Plan, RemoveContainer, RemoveSandbox
+from kubelet.plan.actions import Draft, Plan, RemoveContainer, RemoveSandbox, ResizeContainer, Stop, StopContainers
 from kubelet.plan.containers import plan_app_containers, plan_ephemeral_containers
 from kubelet.plan.init import init_failed, plan_init_containers
 from kubelet.plan.sandbox import may_run_again, plan_sandbox
+from kubelet.plan.resize import DEFERRED
 from kubelet.plan.termination import plan_termination
-from kubelet.podspec import Pod, app_containers
+from kubelet.podspec import Pod, app_containers, grace_period_seconds
 
 KEPT_PER_NAME = 2
+#: When to ask again whether there is room.
+DEFERRED_SECONDS = 10.0
 
 __all__ = ["Plan", "completion", "plan_collection", "plan_pod"]
 
@@ -30,8 +33,28 @@ def plan_pod(pod: Pod, observed: Observed, now: float) -> Plan:
         plan_ephemeral_containers(draft, pod, observed, now)
         if plan_init_containers(draft, pod, observed, now):
             plan_app_containers(draft, pod, observed, now)
+            plan_resize(draft, pod, observed, now)
     draft.add(*plan_collection(observed))
     return draft.done()
+
+
+def plan_resize(draft: Draft, pod: Pod, observed: Observed, now: float) -> None:
+    """Changes in place where the container allows it, else by a restart; a change that does not fit now is asked
+    about again."""
+    resize = observed.resize
+    if resize is None:
+        return
+    if resize.reason == DEFERRED:
+        draft.wake(now + DEFERRED_SECONDS)
+    for change in resize.changes:
+        failure = observed.failures.get(f"resize/{change.name}")
+        if failure is not None and now < failure.retry_at:
+            draft.wake(failure.retry_at)
+        elif change.restart:
+            message = f"Container {change.name} resize requires restart"
+            draft.add(StopContainers((Stop(change.container_id, change.name, grace_period_seconds(pod), message),)))
+        else:
+            draft.add(ResizeContainer(change.container_id, change.name))
 
 
 def completion(pod: Pod, observed: Observed) -> bool:

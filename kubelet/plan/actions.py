@@ -44,6 +44,14 @@ class StopContainers:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """New CPU and memory for a running container."""
+
+    container_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveContainer:
     container_id: str
 
@@ -62,7 +70,14 @@ class ReportBackOff:
 
 
 Action = (
-    CreateSandbox | StopSandbox | StartContainer | StopContainers | RemoveContainer | RemoveSandbox | ReportBackOff
+    CreateSandbox
+    | StopSandbox
+    | StartContainer
+    | StopContainers
+    | ResizeContainer
+    | RemoveContainer
+    | RemoveSandbox
+    | ReportBackOff
 )
 
 

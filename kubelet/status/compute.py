@@ -21,7 +21,7 @@ from kubelet.podspec import (
     is_sidecar,
     qos_class,
 )
-from kubelet.status.conditions import compute_conditions
+from kubelet.status.conditions import OWNED, compute_conditions
 from kubelet.status.containers import compute_container_statuses
 from kubelet.status.phase import FAILED, any_has_run, compute_phase
 from kubelet.status.times import time_text
@@ -67,7 +67,7 @@ def compute_status(
         if value:
             status[key] = value
     status["conditions"] = merge_conditions(
-        pod, compute_conditions(pod, observed.runtime, phase, inits, statuses), now
+        pod, compute_conditions(pod, observed, phase, inits, statuses), now
     )
     _add_generation(status, pod)
     return status | {key: before[key] for key in FOREIGN if key in before}
@@ -142,7 +142,7 @@ def merge_conditions(pod: Pod, computed: list[dict[str, Any]], now: float) -> li
         if generation:
             full["observedGeneration"] = generation
         merged.append(full | {key: condition[key] for key in ("reason", "message") if key in condition})
-    return merged + list(before.values())
+    return merged + [condition for kind, condition in before.items() if kind not in OWNED]
 
 
 def _add_generation(status: Status, pod: Pod) -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubelet.observed import PodRuntime
+from kubelet.observed import Observed, PodRuntime
+from kubelet.plan.resize import Resize
 from kubelet.podspec import Pod, init_containers, is_host_network, is_sidecar
 from kubelet.status.phase import FAILED, SUCCEEDED, any_has_run
 
 Condition = dict[str, Any]
 Status = dict[str, Any]
 
-OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+RESIZE = ("PodResizePending", "PodResizeInProgress")
+OWNED = (*RESIZE, "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 
 def compute_conditions(
-    pod: Pod, runtime: PodRuntime, phase: str, init_statuses: Sequence[Status], statuses: Sequence[Status]
+    pod: Pod, observed: Observed, phase: str, init_statuses: Sequence[Status], statuses: Sequence[Status]
 ) -> list[Condition]:
     containers_ready = containers_ready_condition(pod, phase, init_statuses, statuses)
     return [
-        sandbox_condition(pod, runtime),
+        *resize_conditions(observed.resize),
+        sandbox_condition(pod, observed.runtime),
         initialized_condition(pod, phase, init_statuses, statuses),
         ready_condition(pod, containers_ready),
         containers_ready,
@@ -39,6 +42,15 @@ def _condition(type_: str, status: bool, reason: str = "", message: str = "") ->
 
 def _names(statuses: Sequence[str]) -> str:
     return "[" + " ".join(statuses) + "]"
+
+
+def resize_conditions(resize: Resize | None) -> list[Condition]:
+    """Only while something is to be changed; the trouble of the last try is told as its error."""
+    if resize is None:
+        return []
+    if resize.reason:
+        return [_condition("PodResizePending", True, resize.reason, resize.message)]
+    return [_condition("PodResizeInProgress", True, "Error" if resize.error else "", resize.error)]
 
 
 def sandbox_condition(pod: Pod, runtime: PodRuntime) -> Condition:

@@ -48,7 +48,7 @@ def _container_status(
     if kind != "ephemeral":
         status["started"] = _is_started(spec, latest, observed, kind)
     if latest is not None:
-        _add_details(status, spec, latest)
+        _add_details(status, spec, latest, observed.in_force.get(latest.id))
     return status
 
 
@@ -120,9 +120,11 @@ def _is_started(spec: ContainerSpec, latest: Container | None, observed: Observe
     return True if kind == "init" and not is_sidecar(spec) else latest.id in observed.started
 
 
-def _add_details(status: Status, spec: ContainerSpec, latest: Container) -> None:
+def _add_details(
+    status: Status, spec: ContainerSpec, latest: Container, in_force: Mapping[str, Any] | None
+) -> None:
     """Resources and mounts in force. An empty `resources` is said, empty mounts are not."""
-    resources = spec.get("resources") or {}
+    resources = (spec.get("resources") or {}) if in_force is None else in_force
     status["resources"] = {key: resources[key] for key in ("limits", "requests", "claims") if resources.get(key)}
     if resources.get("requests"):
         status["allocatedResources"] = resources["requests"]

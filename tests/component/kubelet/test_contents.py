@@ -179,3 +179,32 @@ async def test_the_node_reports_itself_and_keeps_what_others_wrote(cluster: Clus
     assert node["status"]["capacity"]["example.com/gpu"] == "4"
     lease = await cluster.client.get("coordination.k8s.io/v1", "leases", "node-1", namespace="kube-node-lease")
     assert lease["spec"]["holderIdentity"] == "node-1"
+
+
+async def test_resources_change_in_place(cluster: Cluster) -> None:
+    old = {"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}}
+    await cluster.create("resized", containers=[shell("sleep 1000", resources=old)])
+    before = await cluster.until("resized", is_ready)
+
+    async def resize(cpu: str) -> None:
+        new = {"requests": {**old["requests"], "cpu": cpu}, "limits": {**old["limits"], "cpu": cpu}}
+        patch = {"spec": {"containers": [{"name": "c", "resources": new}]}}
+        await cluster.client.patch("v1", "pods", "resized", patch, namespace="default", subresource="resize",
+                                   patch_type="strategic")  # fmt: skip
+
+    await resize("300m")
+    after = await cluster.until("resized", lambda p: first(p)["resources"]["limits"]["cpu"] == "300m")
+    assert first(after)["containerID"] == first(before)["containerID"]
+    assert first(after)["restartCount"] == 0
+    quota = Path("/sys/fs/cgroup/cpu") / cluster.machine.cgroup_prefix / "kubepods" / "burstable"
+    if quota.exists():
+        container = first(after)["containerID"].removeprefix("containerd://")
+        (file,) = quota.glob(f"pod{after['metadata']['uid']}/{container}/cpu.cfs_quota_us")
+        assert file.read_text().strip() == "30000"
+    await resize("500")
+    pending = await cluster.until("resized", lambda p: p["status"]["conditions"][0]["type"] == "PodResizePending")
+    assert pending["status"]["conditions"][0]["reason"] == "Infeasible"
+    assert first(pending)["resources"]["limits"]["cpu"] == "300m"
+    await asyncio.sleep(0.2)
+    reasons = [event["reason"] for event in await cluster.events("resized") if "Resize" in event["reason"]]
+    assert sorted(reasons) == ["ResizeCompleted", "ResizeInfeasible", "ResizeStarted"]
