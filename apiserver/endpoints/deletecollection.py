@@ -35,10 +35,9 @@ async def delete_collection(request: Request) -> Reply:
     async with asyncio.TaskGroup() as group:
         for _ in range(min(WORKERS, len(pending))):
             group.create_task(work())
-    shown = listed.entries
-    if limit and len(shown) > limit:
-        shown = shown[len(shown) - (len(shown) % limit or limit) :]  # the answer is that of the last page
-    items: list[Object] = [store.codec(route.kind).parsed(entry) for entry in shown]
+    shown = listed.entries[:limit] if limit else listed.entries  # all go, the answer is the first page
+    codec = store.codec(route.kind)
+    items: list[Object] = [codec.parsed(entry) for entry in shown]  # as they were
     body = request.presenter(media).objects(items, {"resourceVersion": str(listed.revision)})
     return reply(body, media)
 

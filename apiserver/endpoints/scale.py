@@ -19,6 +19,9 @@ from apiserver.server.responses import Reply
 from apiserver.server.router import no_such_method
 from machinery.api.kinds import Kind
 from machinery.api.schema import schema_for_kind
+from apiserver.registry.tracking import set_managed_fields
+from machinery.meta.apply import scale as ownership
+from machinery.meta.apply import update_managed_fields
 from machinery.meta.errors import bad_request, conflict, invalid
 from machinery.meta.objects import Object, deep_copy
 from machinery.meta.selectors import label_selector_from_dict, label_selector_from_map
@@ -90,13 +93,30 @@ async def _write(
         before = to_scale(parent)
         new = wanted(deep_copy(before))
         check(request, new, before)
-        return with_replicas(parent, (new.get("spec") or {}).get("replicas") or 0)
+        changed = with_replicas(parent, (new.get("spec") or {}).get("replicas") or 0)
+        changed["metadata"] = dict(parent["metadata"])
+        _track(changed, before, to_scale(changed), write.manager, write.now, request.kind.api_version)
+        return changed
 
     try:
-        outcome = await request.store.update(write, transform, patch=True)
+        outcome = await request.store.update(write, transform, patch=True, tracked=True)
     finally:
         request.take_warnings(write)
     return reply(presenter(request, media).object(to_scale(outcome.obj)), media)
+
+
+def _track(parent: Object, before: Object, after: Object, manager: str, now: str, api_version: str) -> None:
+    """Ownership as the Scale shows it, carried back to the parent's replicas."""
+    stored = parent["metadata"].get("managedFields")
+    shown = {**before, "metadata": {**before["metadata"], "managedFields": ownership.to_scale(stored)}}
+    new = {**after, "metadata": {**after["metadata"], "managedFields": shown["metadata"]["managedFields"]}}
+    schema = schema_for_kind("autoscaling", "v1", "Scale")
+    managed = update_managed_fields(
+        shown, new, manager=manager, api_version="autoscaling/v1", schema=schema,  # type: ignore[arg-type]
+        time=now, subresource="scale",
+    )  # fmt: skip
+    if stored or managed:
+        set_managed_fields(parent, ownership.to_parent(stored, managed, api_version))
 
 
 def check(request: Request, new: Object, before: Object) -> None:

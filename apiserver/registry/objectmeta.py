@@ -139,3 +139,23 @@ def without(mapping: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def finalizers_of(obj: Object) -> Sequence[str]:
     return obj["metadata"].get("finalizers") or ()
+
+
+#: Lists that print as null when empty; a client that sends an empty one has nevertheless said something.
+_NULLABLE_LISTS = ("rules", "endpoints", "ports")
+
+
+def empty_lists(obj: Object) -> list[tuple[dict[str, Any], str]]:
+    """Where the client wrote ``[]``, to be put back for the moment in which ownership is recorded."""
+    found: list[tuple[dict[str, Any], str]] = [(obj, name) for name in _NULLABLE_LISTS if obj.get(name) == []]
+    spec = obj.get("spec")
+    if isinstance(spec, dict) and spec.get("drivers") == []:
+        found.append((spec, "drivers"))
+    if obj["metadata"].get("managedFields") == []:
+        found.append((obj["metadata"], "managedFields"))
+    return found
+
+
+def put_back(places: list[tuple[dict[str, Any], str]]) -> None:
+    for place, name in places:
+        place[name] = []

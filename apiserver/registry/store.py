@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
+
 from apiserver.registry import objectmeta
 from apiserver.registry.codec import ObjectCodec, encode_stored
 from apiserver.registry.conversion import converters
@@ -105,17 +107,20 @@ class ResourceStore:
         kind, pipeline = write.kind, self.pipeline
         write.now = write.now or pipeline.now()
         objectmeta.check_namespace(obj, write.namespace, namespaced=kind.namespaced)
+        empties = objectmeta.empty_lists(obj)
         pipeline.default(kind, obj)
         if objectmeta.dedup_owner_references(obj):
             write.warn(_DUPLICATE_OWNERS)
+        objectmeta.put_back(empties)
         self.strategy.complete(obj, None)
         if not tracked:
             pipeline.track(write, obj, None)
         obj = self._to_hub(kind, obj)
         meta = obj["metadata"]
         generated = not meta.get("name") and bool(meta.get("generateName"))
+        again = orjson.dumps(obj) if generated else b""  # what a taken name starts over from
         for attempt in range(GENERATE_ATTEMPTS if generated else 1):
-            candidate = deep_copy(obj) if generated else obj
+            candidate = orjson.loads(again) if attempt else obj
             if generated:
                 base = meta["generateName"][: objectmeta.MAX_GENERATED_BASE]
                 candidate["metadata"]["name"] = base + random_suffix(self._rng)
@@ -213,9 +218,11 @@ class ResourceStore:
         old_hub = entry.parsed
         old = self.codec(kind).parsed(entry)
         obj = await _call(transform, deep_copy(old))
+        empties = objectmeta.empty_lists(obj)
         pipeline.default(kind, obj)
         self._check_revision(write, obj, entry)
         if not tracked:
+            objectmeta.put_back(empties)
             if objectmeta.dedup_owner_references(obj):
                 write.warn(_DUPLICATE_OWNERS)
             strategy.complete(obj, old)

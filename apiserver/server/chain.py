@@ -30,7 +30,7 @@ from apiserver.server import metrics
 from apiserver.server.context import RequestContext
 from apiserver.server.listen import client_certificate
 from apiserver.server.request_info import is_long_running
-from apiserver.server.responses import PlainNotFound, Reply, plain_not_found, status_reply, to_response
+from apiserver.server.responses import PlainNotFound, Reply, plain_not_found, send, status_reply
 from machinery.meta.errors import ApiError, bad_request, forbidden, timeout, unauthorized
 
 log = structlog.get_logger("apiserver")
@@ -89,7 +89,7 @@ class Edge:
                 log.error("panic", error=repr(error), exc_info=error, **context.log_fields())
                 answer = status_reply(context, panic_status(context))
             if isinstance(answer, Reply):
-                answer = to_response(context, answer)
+                answer = await send(context, answer)
             metrics.observe(context, answer.status, time.perf_counter() - started)
             return answer
         finally:

@@ -145,17 +145,19 @@ class Cacher:
 
     # the feed
 
-    def _entry(self, key: str, value: bytes, revision: int) -> Entry | None:
+    def _entry(self, key: str, value: bytes, revision: int, *, keep_parsed: bool = False) -> Entry | None:
         """None for bytes that are no object: somebody wrote past the API. The rest of the resource stays served."""
         try:
-            return make_entry(key, value, revision, self._fields_of)
+            return make_entry(key, value, revision, self._fields_of, keep_parsed=keep_parsed)
         except Exception:
             LOG.exception("the stored bytes of %s at revision %d are not an object of this resource", key, revision)
             return None
 
     def _apply(self, event: StoreEvent) -> None:
         before = self._index.by_key.get(event.key)
-        now = self._entry(event.key, event.value, event.revision) if event.type != "delete" else None
+        now = None
+        if event.type != "delete":
+            now = self._entry(event.key, event.value, event.revision, keep_parsed=bool(self._observers))
         if now is not None:
             self._index.put(now)
         elif before is not None:
@@ -166,6 +168,8 @@ class Cacher:
         self._history.append(change)
         self._watchers.deliver(change)
         self._notify(change)
+        if now is not None:
+            now.forget_parsed()
 
     def _notify(self, change: Change) -> None:
         for observer in self._observers:

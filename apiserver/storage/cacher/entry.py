@@ -54,6 +54,10 @@ class Entry:
                 _recently_parsed.popleft()._parsed = None
         return parsed
 
+    def forget_parsed(self) -> None:
+        """After the observers of a change have looked; who asks later parses anew."""
+        self._parsed = None
+
     def cached(self, kind: str, encoder: Callable[[Entry], Any]) -> Any:
         """Another encoding of the object ("table-row", "protobuf", …), made once. It lives as long as the entry."""
         cache = self._cache
@@ -70,13 +74,14 @@ class Entry:
         )
 
 
-def make_entry(key: str, stored: bytes, revision: int, fields_of: FieldsOf) -> Entry:
-    """From the store's bytes, which have no resourceVersion."""
+def make_entry(key: str, stored: bytes, revision: int, fields_of: FieldsOf, *, keep_parsed: bool = False) -> Entry:
+    """From the store's bytes, which have no resourceVersion. ``keep_parsed``: observers will look at once; the caller
+    forgets it after them."""
     obj = orjson.loads(stored)
     metadata = obj.get("metadata") or {}
     labels = metadata.get("labels")
     fields = fields_of(obj)
-    return Entry(
+    entry = Entry(
         key,
         spliced(stored, revision),
         revision,
@@ -85,6 +90,11 @@ def make_entry(key: str, stored: bytes, revision: int, fields_of: FieldsOf) -> E
         {intern(k): intern(v) for k, v in labels.items()} if labels else _NOTHING,
         {intern(k): intern(v) for k, v in fields.items()} if fields else _NOTHING,
     )
+    if keep_parsed:
+        metadata["resourceVersion"] = str(revision)
+        entry._parsed = obj
+    return entry
+
 
 
 def spliced(stored: bytes, revision: int) -> bytes:
