@@ -42,7 +42,7 @@ def deliver(layout: ClusterLayout, files: Sequence[str], progress: Progress, *, 
     for url in urls:
         progress.step(f"waiting for {url}")
         _wait_answer(url, deadline)
-        progress.done(f"{url} answers")
+        progress.done("its Service answers")
     return urls
 
 
