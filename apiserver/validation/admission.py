@@ -173,7 +173,9 @@ def _service(errors: Errors, path: str, service: Object) -> None:
         return
     if not urlpath.startswith("/"):
         errors.invalid(path + ".path", urlpath, "must start with a '/'")
-    steps = urlpath.strip("/").split("/") if urlpath != "//" else [""]
+    steps = urlpath[1:].split("/")
+    if not steps[-1]:
+        steps.pop()
     for i, step in enumerate(steps):
         if not step:
             errors.invalid(path + ".path", urlpath, f"segment[{i}] may not be empty")
@@ -182,7 +184,7 @@ def _service(errors: Errors, path: str, service: Object) -> None:
                 errors.invalid(path + ".path", urlpath, f"segment[{i}]: {complaint}")
 
 
-def _review_versions(errors: Errors, path: str, versions: list[str]) -> None:
+def validate_review_versions(errors: Errors, path: str, versions: list[str]) -> None:
     if not versions:
         errors.required(path, "must specify one of v1, v1beta1")
         return
@@ -205,7 +207,9 @@ def _webhooks(mutating: bool) -> Rules:
         for i, hook in enumerate(hooks):
             where = f"webhooks[{i}]"
             _webhook(errors, where, hook, mutating)
-            _review_versions(errors, where + ".admissionReviewVersions", hook.get("admissionReviewVersions") or [])
+            validate_review_versions(
+                errors, where + ".admissionReviewVersions", hook.get("admissionReviewVersions") or []
+            )
             name = hook.get("name") or ""
             if name and name in seen:
                 errors.duplicate(where + ".name", name)

@@ -42,7 +42,7 @@ class KindLike(Protocol):
 _MODULES = (
     "pods", "services", "configuration", "workloads", "batch", "namespaces_nodes", "volumes", "quota", "endpoints",
     "access", "networking", "policy", "storage", "admission", "certificates", "flowcontrol", "devices", "autoscaling",
-    "events", "extensions", "scheduling_classes",
+    "events", "extensions", "scheduling_classes", "definitions",
 )
 _rules: dict[tuple[str, str], Rules] = {}
 

@@ -50,6 +50,8 @@ def judge(name: str) -> Iterator[Judgement]:
         if step["method"] not in ("POST", "PUT") or source is None or status not in (200, 201, 422):
             continue
         kind = kind_of(step["path"])
+        if kind is None:
+            continue  # a custom resource
         obj = prepared(kind, changed(source, step))
         updating = step["method"] == "PUT"
         old = copy.deepcopy(stored) if updating else None
@@ -73,14 +75,12 @@ def shown(cause: dict[str, Any]) -> dict[str, str]:
     return {"reason": cause.get("reason", ""), "field": cause.get("field", ""), "message": message}
 
 
-def kind_of(path: str) -> Kind:
+def kind_of(path: str) -> Kind | None:
     parts = path.partition("?")[0].strip("/").split("/")
     group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
     if rest[0] == "namespaces" and len(rest) > 2:
         rest = rest[2:]
-    kind = KINDS.by_resource(group, version, rest[0])
-    assert kind is not None, path
-    return kind
+    return KINDS.by_resource(group, version, rest[0]) if rest else None
 
 
 def changed(source: Object, step: Object) -> Object:

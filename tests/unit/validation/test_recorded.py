@@ -16,7 +16,7 @@ from .judge import judge
 FILES = (
     "validation-pods.jsonl", "validation-services.jsonl", "validation-core.jsonl", "validation-workloads.jsonl",
     "validation-storage.jsonl", "validation-rbac-policy.jsonl", "validation-network-devices.jsonl",
-    "updates-core.jsonl", "updates-pods-services.jsonl", "updates-workloads.jsonl", "updates-others.jsonl",
+    "updates-core.jsonl", "updates-pods-services.jsonl", "updates-workloads.jsonl", "updates-others.jsonl", "crd.jsonl",
 )
 KNOWN = Path(__file__).with_name("known_differences.txt")
 
