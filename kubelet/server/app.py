@@ -19,7 +19,7 @@ from kubelet.server.auth import Denied, Gate
 from kubelet.server.logs import BadLogOptions, LogOptions, read_log
 from kubelet.server.remote_command import Wanted, serve_websocket
 from kubelet.server.stats import Statistics
-from kubelet.server.tunnel import is_websocket, tunnel_spdy, tunnel_websocket
+from kubelet.server.tunnel import is_websocket, pass_through, tunnel_websocket, wants_tunnel
 from machinery.runtime.clock import SYSTEM_CLOCK, Clock
 from proto import cri_pb2 as cri
 
@@ -117,7 +117,7 @@ class KubeletServer:
     async def _stream(self, request: web.Request, url: str, wanted: Wanted) -> web.StreamResponse:
         if is_websocket(request):
             return await serve_websocket(request, url, wanted)
-        return await tunnel_spdy(request, url)
+        return await pass_through(request, url)
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
         pod = self._pod(request)
@@ -126,9 +126,9 @@ class KubeletServer:
             raise web.HTTPNotFound(text="the pod has no running sandbox")
         ports = [int(port) for port in request.query.getall("port", []) if port.isdigit()]
         url = await self._runtime.port_forward_url(cri.PortForwardRequest(pod_sandbox_id=sandbox_id, port=ports))
-        if is_websocket(request):
+        if wants_tunnel(request):
             return await tunnel_websocket(request, url)
-        return await tunnel_spdy(request, url)
+        return await pass_through(request, url)
 
     async def _run(self, request: web.Request) -> web.StreamResponse:
         container = await self._running(request)

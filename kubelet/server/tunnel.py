@@ -1,7 +1,8 @@
-"""Carrying a connection through to the runtime's streaming server: SPDY as it is, or SPDY inside a WebSocket.
+"""Carrying a connection through to the runtime's streaming server: as it is, or SPDY inside a WebSocket.
 
-Port-forward over WebSocket is SPDY frames in binary messages (``SPDY/3.1+portforward.k8s.io``): the messages' bytes,
-joined, are what the runtime expects after its own upgrade.
+Port-forward over WebSocket comes in two forms. Today's kubectl sends SPDY frames in binary messages
+(``SPDY/3.1+portforward.k8s.io``): the messages' bytes, joined, are what the runtime expects after its own upgrade.
+Scripting clients speak the older one with a channel a port, which the runtime knows itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from machinery.client.upgrade import Upgraded, open_upgrade
 from machinery.runtime.upgrade import HijackedResponse, hijack, pipe
 
 TUNNEL_PROTOCOLS = ("SPDY/3.1+portforward.k8s.io", "v2.portforward.k8s.io")
-_FORWARDED = ("x-stream-protocol-version", "connection", "upgrade", "content-length")
+_FORWARDED = (
+    "x-stream-protocol-version", "connection", "upgrade", "content-length",
+    "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions",
+)  # fmt: skip
 CHUNK_BYTES = 32 * 1024
 
 
@@ -23,8 +27,14 @@ def is_websocket(request: web.BaseRequest) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-async def tunnel_spdy(request: web.Request, runtime_url: str) -> web.StreamResponse:
-    """A SPDY client, piped through byte by byte."""
+def wants_tunnel(request: web.BaseRequest) -> bool:
+    """A WebSocket that carries SPDY."""
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    return is_websocket(request) and any(name.strip() in TUNNEL_PROTOCOLS for name in offered.split(","))
+
+
+async def pass_through(request: web.Request, runtime_url: str) -> web.StreamResponse:
+    """A client that speaks what the runtime speaks, piped through byte by byte."""
     headers: list[tuple[str, str]] = [(k, v) for k, v in request.headers.items() if k.lower() in _FORWARDED]
     if not any(key.lower() == "content-length" for key, _ in headers) and request.method == "POST":
         headers.append(("Content-Length", "0"))

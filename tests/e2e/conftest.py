@@ -1,4 +1,4 @@
-"""One cluster of three nodes for each store, shared by all modules; what a test makes lies in a namespace of its own."""
+"""One cluster of three nodes for each store, shared by all modules; what a test makes is in its module's namespace."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ class Shop:
         """Exactly so many, all ready and none that is still ending."""
         pods = self.pods()
         names = [f"{p['metadata']['name']} {p['status'].get('phase')}" for p in pods]
-        assert len(pods) == count and all(map(is_running_and_ready, pods)), names
+        assert len(pods) == count, names
+        assert all(map(is_running_and_ready, pods)), names
         return pods
 
     def settle(self, count: int, seconds: float = 60) -> list[dict[str, Any]]:
@@ -85,7 +87,7 @@ def shop(cluster: LocalCluster, namespace: str) -> Shop:
 
 def test_three_nodes_are_ready(cluster: LocalCluster) -> None:
     for node in NODES:
-        wait_until(f"{node} is Ready", lambda node=node: cluster.is_ready(node))
+        wait_until(f"{node} is Ready", partial(cluster.is_ready, node))
     assert sorted(n["metadata"]["name"] for n in cluster.items("nodes")) == sorted(NODES)
 
 
@@ -102,9 +104,8 @@ def test_apply_runs_six_replicas_on_all_nodes(shop: Shop) -> None:
 def test_server_side_apply_takes_and_shares_fields(shop: Shop) -> None:
     said = shop.kubectl("apply", "--server-side", "--force-conflicts", "-f", MANIFEST)
     assert said.count(" serverside-applied") == 4, said
-    managers = {m["manager"] for m in shop.cluster.get("-n", shop.namespace, "deployment", "shop",
-                                                       "--show-managed-fields")["metadata"]["managedFields"]}  # fmt: skip
-    assert "kubectl" in managers
+    deployment = shop.cluster.get("-n", shop.namespace, "deployment", "shop", "--show-managed-fields")
+    assert ("kubectl", "Apply") in {(m["manager"], m["operation"]) for m in deployment["metadata"]["managedFields"]}
     shop.settle(6)
 
 
@@ -264,7 +265,7 @@ def test_power_loss_of_the_whole_control_plane(shop: Shop) -> None:
         shop.cluster.wait_restarted(name, pid)
     wait_until("the API answers", lambda: shop.cluster.kubectl("get", "--raw", "/readyz") == "ok")
     for node in NODES:
-        wait_until(f"{node} is Ready", lambda node=node: shop.cluster.is_ready(node))
+        wait_until(f"{node} is Ready", partial(shop.cluster.is_ready, node))
     assert container_identities(shop.ready_pods(6)) == before
     shop.settle(3)
 
@@ -276,7 +277,7 @@ def test_delete_leaves_nothing_on_any_node(shop: Shop) -> None:
     shop.kubectl("delete", "configmaps", "--all")
     began = time.monotonic()
     for node in NODES:
-        wait_until(f"{node} is as it was", lambda node=node: no_traces(shop.cluster, node), 40)
+        wait_until(f"{node} is as it was", partial(no_traces, shop.cluster, node), 40)
     assert time.monotonic() - began < 40
     assert not shop.endpoints()
 
