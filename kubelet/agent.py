@@ -181,7 +181,7 @@ async def _assemble(
     tasks.spawn("log rotation", LogRotator(
         runtime, max_bytes=options.log_max_bytes, max_files=options.log_max_files, clock=clock).run())  # fmt: skip
     tasks.spawn("image collection", ImageCollector(runtime, options.root_dir, {options.pause_image}, clock=clock).run())
-    tasks.spawn("eviction", Evictor(pods, runtime, options.root_dir, clock=clock).run())
+    tasks.spawn("eviction", Evictor(pods, volumes, runtime, options.root_dir, clock=clock).run())
     tasks.spawn("orphans", _collect_orphans(pods, pod_informer, volumes, cgroups), may_end=True)
     serving = ServingCertificate(
         client, options.certificates, options.node_name, hostname, addresses, clock=clock
@@ -247,6 +247,7 @@ def _start_static(
 async def _collect_orphans(pods: Pods, informer: Informer, volumes: VolumeManager, cgroups: PodCgroups) -> None:
     """Once, after everything is known: containers and files of pods that went while no agent ran."""
     await informer.wait_synced()
+    pods.admit_waiting()
     await asyncio.sleep(0.5)
     with contextlib.suppress(CriError):
         await pods.relist()

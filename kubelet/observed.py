@@ -110,6 +110,8 @@ class Ending:
     reason: str = ""
     message: str = ""
     refused: bool = False
+    #: Told as a DisruptionTarget condition: the node, not the pod, is the cause.
+    disruption: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,10 @@ class Pods:
             return self.mirrors[uid]
         return None if is_static(pod) else self._informer.get(pod_key(pod))
 
-    def evict(self, uid: str, reason: str, message: str, grace_seconds: int) -> None:
+    def evict(self, uid: str, reason: str, message: str, grace_seconds: int, *, disruption: bool = False) -> None:
         worker = self._workers.get(uid)
         if worker is not None:
-            worker.evict(reason, message, grace_seconds)
+            worker.evict(reason, message, grace_seconds, disruption=disruption)
 
     # -- the API
 
@@ -130,7 +130,9 @@ class Pods:
         if uid in self._workers:
             self._workers[uid].update(pod)
             return
-        if self.context is None or self._node() is None:
+        # The first pods come all at once and in no order: admitted together they would take each other's room.
+        listed = self._informer.synced or is_static(pod)
+        if self.context is None or self._node() is None or not listed:
             self._waiting[uid] = pod
             return
         refusal = self._admit(pod)
@@ -178,8 +180,8 @@ class Pods:
             self.context.writer.forget(uid)
 
     def admit_waiting(self) -> None:
-        """Once the node is known. The oldest first, as they would have come."""
-        waiting = sorted(self._waiting.values(), key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
+        """Once the node and all its pods are known. The oldest first, as they would have come."""
+        waiting = sorted(self._waiting.values(), key=_seniority)
         self._waiting.clear()
         for pod in waiting:
             self.add(pod)
@@ -248,6 +250,12 @@ class Pods:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _seniority(pod: Pod) -> tuple[bool, str]:
+    """Pods that were admitted before, then the oldest."""
+    started = (pod.get("status") or {}).get("startTime")
+    return not started, pod["metadata"].get("creationTimestamp") or ""
 
 
 def orphan(runtime: PodRuntime) -> Pod:

@@ -82,6 +82,7 @@ class PodWorker:
         self._records_kept = False
         self._deleting_object = False
         self._refreshed_at = 0.0
+        self._refresh_due = False
         self._wake = asyncio.Event()
         self._turn: asyncio.Task[float | None] | None = None
         if refused is not None:
@@ -106,6 +107,8 @@ class PodWorker:
 
     def update(self, pod: Pod) -> None:
         before, self.pod = self.pod, pod
+        if any(pod["metadata"].get(key) != before["metadata"].get(key) for key in ("labels", "annotations")):
+            self._refresh_due = True  # the downward API shows them
         if self._must_hurry(before):
             self._interrupt()
         self._wake.set()
@@ -117,10 +120,12 @@ class PodWorker:
             self._interrupt()
         self._wake.set()
 
-    def evict(self, reason: str, message: str, grace_seconds: int) -> None:
+    def evict(self, reason: str, message: str, grace_seconds: int, *, disruption: bool = False) -> None:
         if self.memory.ending is None:
-            self.memory.ending = Ending(self._now(), grace_seconds, reason, message)
+            self._context.tell(self.pod, "Warning", reason, message, "")
+            self.memory.ending = Ending(self._now(), grace_seconds, reason, message, disruption=disruption)
             self._interrupt()
+            self._wake.set()
 
     def _must_hurry(self, before: Pod) -> bool:
         """A deletion that is new, or whose grace became shorter."""
@@ -247,8 +252,10 @@ class PodWorker:
         failure = self.memory.failures.get(VOLUMES)
         if failure is not None and now < failure.retry_at:
             return bool(self._refreshed_at)
-        if self._refreshed_at and now < self._refreshed_at + REFRESH_SECONDS and failure is None:
+        fresh = self._refreshed_at and now < self._refreshed_at + REFRESH_SECONDS and not self._refresh_due
+        if fresh and failure is None:
             return True
+        self._refresh_due = False
         sandbox = self.runtime.sandbox
         try:
             await self._context.volumes.ensure(
@@ -316,7 +323,7 @@ class PodWorker:
             if known is None:
                 known = Ending(self._now(), grace)
             elif not known.refused and (known.grace_seconds > grace or not known.reason):
-                known = Ending(known.since, min(known.grace_seconds, grace), known.reason, known.message)
+                known = dataclasses.replace(known, grace_seconds=min(known.grace_seconds, grace))
         elif known is None and (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             known = Ending(self._now(), grace_period_seconds(self.pod))
         elif known is None and (deadline := self._deadline()) is not None and self._now() >= deadline:

@@ -10,8 +10,8 @@ from kubelet.observed import Observed
 from kubelet.plan.actions import Draft, Plan, RemoveContainer, RemoveSandbox, ResizeContainer, Stop, StopContainers
 from kubelet.plan.containers import plan_app_containers, plan_ephemeral_containers
 from kubelet.plan.init import init_failed, plan_init_containers
-from kubelet.plan.sandbox import may_run_again, plan_sandbox
 from kubelet.plan.resize import DEFERRED
+from kubelet.plan.sandbox import may_run_again, plan_sandbox
 from kubelet.plan.termination import plan_termination
 from kubelet.podspec import Pod, app_containers, grace_period_seconds
 

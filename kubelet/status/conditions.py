@@ -13,6 +13,7 @@ from kubelet.status.phase import FAILED, SUCCEEDED, any_has_run
 Condition = dict[str, Any]
 Status = dict[str, Any]
 
+DISRUPTION = "DisruptionTarget"
 RESIZE = ("PodResizePending", "PodResizeInProgress")
 OWNED = (*RESIZE, "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
@@ -21,8 +22,10 @@ def compute_conditions(
     pod: Pod, observed: Observed, phase: str, init_statuses: Sequence[Status], statuses: Sequence[Status]
 ) -> list[Condition]:
     containers_ready = containers_ready_condition(pod, phase, init_statuses, statuses)
+    disruption = observed.ending is not None and observed.ending.disruption
     return [
         *resize_conditions(observed.resize),
+        *([disruption_condition(observed.ending.message)] if disruption and observed.ending else []),
         sandbox_condition(pod, observed.runtime),
         initialized_condition(pod, phase, init_statuses, statuses),
         ready_condition(pod, containers_ready),
@@ -51,6 +54,10 @@ def resize_conditions(resize: Resize | None) -> list[Condition]:
     if resize.reason:
         return [_condition("PodResizePending", True, resize.reason, resize.message)]
     return [_condition("PodResizeInProgress", True, "Error" if resize.error else "", resize.error)]
+
+
+def disruption_condition(message: str) -> Condition:
+    return _condition(DISRUPTION, True, "TerminationByKubelet", message)
 
 
 def sandbox_condition(pod: Pod, runtime: PodRuntime) -> Condition:

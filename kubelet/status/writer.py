@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from kubelet.podspec import Pod, pod_uid
-from kubelet.status.conditions import OWNED
+from kubelet.status.conditions import DISRUPTION, OWNED
 from machinery.client import Client, ConnectError
 from machinery.meta.errors import ApiError, is_conflict, is_not_found
 
@@ -140,8 +140,11 @@ def same(a: Any, b: Any) -> bool:
 
 
 def with_foreign_conditions(now: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A disruption may be told by the agent or by others: who came first has the word."""
     foreign = [condition for condition in now if condition["type"] not in OWNED]
-    return [condition for condition in wanted if condition["type"] in OWNED] + foreign
+    told = {condition["type"] for condition in now}
+    own = [c for c in wanted if c["type"] in OWNED or (c["type"] == DISRUPTION and DISRUPTION not in told)]
+    return own + foreign
 
 
 def replacement(before: Any, value: Any) -> Any:

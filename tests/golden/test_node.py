@@ -47,22 +47,53 @@ class NodeCluster:
         tokens = self.directory / "tokens.csv"
         tokens.write_text(TOKENS)
         server = self.start(
-            "apiserver", "apiserver", "--home", str(self.home), "--port", str(PORT), "--store", "memory",
-            "--token-auth-file", str(tokens), "--endpoint-reconciler-type", "none",
-            "--kubelet-preferred-address-types", "InternalIP",
-        )  # fmt: skip
+            "apiserver",
+            "apiserver",
+            "--home",
+            str(self.home),
+            "--port",
+            str(PORT),
+            "--store",
+            "memory",
+            "--token-auth-file",
+            str(tokens),
+            "--endpoint-reconciler-type",
+            "none",
+            "--kubelet-preferred-address-types",
+            "InternalIP",
+        )
         self.wait(f"{URL}/readyz", server)
         pki = self.home / "pki"
         self.start(
-            "controllers", "controllers", "--kubeconfig", str(self.home / "kubeconfig" / "controllers.kubeconfig"),
-            "--leader-elect", "false", "--root-ca-file", str(pki / "ca.crt"),
-            "--cluster-signing-cert-file", str(pki / "ca.crt"), "--cluster-signing-key-file", str(pki / "ca.key"),
-        )  # fmt: skip
+            "controllers",
+            "controllers",
+            "--kubeconfig",
+            str(self.home / "kubeconfig" / "controllers.kubeconfig"),
+            "--leader-elect",
+            "false",
+            "--root-ca-file",
+            str(pki / "ca.crt"),
+            "--cluster-signing-cert-file",
+            str(pki / "ca.crt"),
+            "--cluster-signing-key-file",
+            str(pki / "ca.key"),
+        )
         self.start(
-            "kubelet", "kubelet", "--kubeconfig", str(self.node_kubeconfig()), "--node-name", NODE,
-            "--runtime-endpoint", self.machine.endpoint, "--root-dir", str(self.directory / "kubelet"),
-            "--cgroup-prefix", self.machine.cgroup_prefix, "--node-ip", NODE_ADDRESS,
-        )  # fmt: skip
+            "kubelet",
+            "kubelet",
+            "--kubeconfig",
+            str(self.node_kubeconfig()),
+            "--node-name",
+            NODE,
+            "--runtime-endpoint",
+            self.machine.endpoint,
+            "--root-dir",
+            str(self.directory / "kubelet"),
+            "--cgroup-prefix",
+            self.machine.cgroup_prefix,
+            "--node-ip",
+            NODE_ADDRESS,
+        )
 
     def node_kubeconfig(self) -> Path:
         pki = self.home / "pki"

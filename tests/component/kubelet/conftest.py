@@ -55,9 +55,13 @@ class Cluster:
     def __init__(self, client: Client, machine: NodeMachine, plane: ControlPlane, root: Path) -> None:
         self.client, self.machine, self.plane, self.root = client, machine, plane, root
         self.options = Options(
-            kubeconfig=Path(plane.kubeconfig("admin")), node_name=NODE, runtime_endpoint=machine.endpoint,
-            root_dir=root, node_ip="127.0.0.1", cgroup_prefix=machine.cgroup_prefix,
-        )  # fmt: skip
+            kubeconfig=Path(plane.kubeconfig("admin")),
+            node_name=NODE,
+            runtime_endpoint=machine.endpoint,
+            root_dir=root,
+            node_ip="127.0.0.1",
+            cgroup_prefix=machine.cgroup_prefix,
+        )
         self.namespace = "default"
         self.agent: Agent | None = None
         self._stop: asyncio.Event | None = None
@@ -84,9 +88,20 @@ class Cluster:
 
     async def create(self, name: str, **spec: Any) -> dict[str, Any]:
         containers = spec.pop("containers", None) or [shell(spec.pop("command", "sleep 1000"))]
-        whole = {"nodeName": NODE, "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": False,
-                 "enableServiceLinks": False, "containers": containers, **spec}  # fmt: skip
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self.namespace}, "spec": whole}
+        whole = {
+            "nodeName": NODE,
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "containers": containers,
+            **spec,
+        }
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": whole,
+        }
         return await self.client.create("v1", "pods", pod)
 
     async def pod(self, name: str) -> dict[str, Any] | None:
@@ -116,8 +131,9 @@ class Cluster:
         await self.client.delete("v1", "pods", name, namespace=self.namespace, **options)
 
     async def events(self, name: str) -> list[dict[str, Any]]:
-        found = await self.client.list("v1", "events", namespace=self.namespace,
-                                       field_selector=f"involvedObject.name={name}")  # fmt: skip
+        found = await self.client.list(
+            "v1", "events", namespace=self.namespace, field_selector=f"involvedObject.name={name}"
+        )
         return list(found["items"])
 
     def log(self, pod: dict[str, Any], container: str = "c", count: int = 0) -> str:
@@ -158,11 +174,17 @@ async def cluster(machine: NodeMachine, plane: ControlPlane, request: pytest.Fix
         finally:
             for pod in (await client.list("v1", "pods"))["items"]:
                 with contextlib.suppress(ApiError):
-                    await client.delete("v1", "pods", pod["metadata"]["name"], namespace=pod["metadata"]["namespace"],
-                                        grace_period_seconds=0)  # fmt: skip
+                    await client.delete(
+                        "v1",
+                        "pods",
+                        pod["metadata"]["name"],
+                        namespace=pod["metadata"]["namespace"],
+                        grace_period_seconds=0,
+                    )
             if cluster._task is None:
                 await cluster.start_agent()
-            deadline = time.monotonic() + 15
-            while time.monotonic() < deadline and cluster.agent and cluster.agent.pods.all():
+            for _ in range(300):
+                if cluster.agent is None or not cluster.agent.pods.all():
+                    break
                 await asyncio.sleep(0.05)
             await cluster.stop_agent()

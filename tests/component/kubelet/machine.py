@@ -92,8 +92,12 @@ class NodeMachine:
     def write_cni(self) -> None:
         directory = self.directory / "cni" / "net.d"
         directory.mkdir(parents=True, exist_ok=True)
-        ipam = {"type": "host-local", "ranges": [[{"subnet": self.pod_cidr}]], "routes": [{"dst": "0.0.0.0/0"}],
-                "dataDir": str(self.directory / "cni" / "data")}  # fmt: skip
+        ipam = {
+            "type": "host-local",
+            "ranges": [[{"subnet": self.pod_cidr}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "dataDir": str(self.directory / "cni" / "data"),
+        }
         bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "ipam": ipam}
         document = {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge]}
         (directory / "10-pods.conflist").write_text(json.dumps(document))

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubelet import worker
+from kubelet.eviction import Evictor
 from kubelet.logs.rotation import LogRotator, rotated_files
-from machinery.meta.errors import ApiError, is_not_found
+from machinery.meta.errors import ApiError
 from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, shell
 
 pytestmark = [pytest.mark.root, pytest.mark.containerd]
 
 
 async def ensure(cluster: Cluster, plural: str, name: str, **content: Any) -> None:
-    try:
-        await cluster.client.delete("v1", plural, name, namespace="default")
-    except ApiError as error:
-        assert is_not_found(error)
+    await drop(cluster, plural, name)
     await cluster.client.create("v1", plural, {"metadata": {"name": name, "namespace": "default"}, **content})
+
+
+async def drop(cluster: Cluster, plural: str, name: str) -> None:
+    with contextlib.suppress(ApiError):
+        await cluster.client.delete("v1", plural, name, namespace="default")
 
 
 async def until_log(cluster: Cluster, pod: dict[str, Any], text: str, seconds: float = 10) -> None:
@@ -48,12 +52,9 @@ async def test_files_follow_their_config_map_but_a_sub_path_does_not(
 
 
 async def test_a_mount_that_fails_recovers_when_the_object_appears(cluster: Cluster) -> None:
-    try:
-        await cluster.client.delete("v1", "secrets", "late", namespace="default")
-    except ApiError as error:
-        assert is_not_found(error)
-    await cluster.create("waits", volumes=[{"name": "v", "secret": {"secretName": "late"}}],
-                         containers=[shell("stat -c '%a %U' -L /v/p; cat /v/p; sleep 1000", volumeMounts=[{"name": "v", "mountPath": "/v"}])])  # fmt: skip
+    await drop(cluster, "secrets", "late")
+    reads = shell("stat -c '%a %U' -L /v/p; cat /v/p; sleep 1000", volumeMounts=[{"name": "v", "mountPath": "/v"}])
+    await cluster.create("waits", volumes=[{"name": "v", "secret": {"secretName": "late"}}], containers=[reads])
     await asyncio.sleep(1.5)
     pod = await cluster.pod("waits")
     assert pod is not None
@@ -69,12 +70,15 @@ async def test_a_mount_that_fails_recovers_when_the_object_appears(cluster: Clus
 async def test_a_sub_path_cannot_leave_its_volume(cluster: Cluster) -> None:
     mount = {"name": "e", "mountPath": "/e"}
     await cluster.create(
-        "escape", volumes=[{"name": "e", "emptyDir": {}}],
+        "escape",
+        volumes=[{"name": "e", "emptyDir": {}}],
         initContainers=[shell("ln -s /etc /e/out", "i", volumeMounts=[mount])],
         containers=[shell("sleep 1000", volumeMounts=[{"name": "e", "mountPath": "/x", "subPath": "out"}])],
-    )  # fmt: skip
-    pod = await cluster.until("escape", lambda p: (first(p).get("state") or {}).get("waiting", {}).get("reason")
-                              == "CreateContainerConfigError")  # fmt: skip
+    )
+    pod = await cluster.until(
+        "escape",
+        lambda p: (first(p).get("state") or {}).get("waiting", {}).get("reason") == "CreateContainerConfigError",
+    )
     assert "failed to prepare subPath" in first(pod)["state"]["waiting"]["message"]
 
 
@@ -92,9 +96,13 @@ async def test_limits_reach_the_kernel_and_memory_beyond_them_is_an_oom_kill(clu
         assert (v1 / prefix / "kubepods" / f"pod{uid}" / "memory.limit_in_bytes").read_text().strip() == str(32 << 20)
         quota = Path("/sys/fs/cgroup/cpu") / prefix / "kubepods" / f"pod{uid}" / "cpu.cfs_quota_us"
         assert quota.read_text().strip() == "50000"
-    await cluster.create("oom", restartPolicy="Never",
-                         containers=[shell("head -c 100m /dev/zero | tail -c 100m >/dev/null; exit $?",
-                                           resources={"limits": {"memory": "16Mi"}})])  # fmt: skip
+    await cluster.create(
+        "oom",
+        restartPolicy="Never",
+        containers=[
+            shell("head -c 100m /dev/zero | tail -c 100m >/dev/null; exit $?", resources={"limits": {"memory": "16Mi"}})
+        ],
+    )
     ended = await cluster.until("oom", lambda p: p["status"]["phase"] == "Failed")
     assert first(ended)["state"]["terminated"]["exitCode"] in (137, 1)
 
@@ -119,7 +127,9 @@ spec:
     assert mirror["metadata"]["ownerReferences"][0]["kind"] == "Node"
     container_id = first(mirror)["containerID"]
     await cluster.delete("web-node-1", grace_period_seconds=0)
-    again = await cluster.until("web-node-1", lambda p: is_ready(p) and p["metadata"]["uid"] != mirror["metadata"]["uid"])
+    again = await cluster.until(
+        "web-node-1", lambda p: is_ready(p) and p["metadata"]["uid"] != mirror["metadata"]["uid"]
+    )
     assert first(again)["containerID"] == container_id
     (directory / "web.yaml").unlink()
     await cluster.until_gone("web-node-1")
@@ -144,17 +154,23 @@ async def test_a_log_that_grew_is_rotated_and_goes_on(cluster: Cluster) -> None:
 
 async def test_a_pod_that_wants_an_image_from_nowhere_backs_off(cluster: Cluster) -> None:
     await cluster.create("pull", containers=[{"name": "c", "image": "127.0.0.1:1/a:1"}])
-    pod = await cluster.until("pull", lambda p: (first(p).get("state") or {}).get("waiting", {}).get("reason")
-                              == "ImagePullBackOff")  # fmt: skip
-    assert first(pod)["state"]["waiting"]["message"].startswith('Back-off pulling image "127.0.0.1:1/a:1": ErrImagePull:')
+    pod = await cluster.until(
+        "pull", lambda p: (first(p).get("state") or {}).get("waiting", {}).get("reason") == "ImagePullBackOff"
+    )
+    assert first(pod)["state"]["waiting"]["message"].startswith(
+        'Back-off pulling image "127.0.0.1:1/a:1": ErrImagePull:'
+    )
 
 
 async def test_an_image_change_replaces_the_container_in_place(cluster: Cluster) -> None:
     from kubelet.images.importer import import_archive
     from kubelet.images.oci import ImageConfig, build_image, busybox_layer
 
-    archive = build_image("localhost/busybox:2", [busybox_layer(Path("/bin/busybox").read_bytes(), ["sh", "sleep"])],
-                          ImageConfig(env=["PATH=/bin"]))  # fmt: skip
+    archive = build_image(
+        "localhost/busybox:2",
+        [busybox_layer(Path("/bin/busybox").read_bytes(), ["sh", "sleep"])],
+        ImageConfig(env=["PATH=/bin"]),
+    )
     await import_archive(cluster.machine.endpoint, archive)
     await cluster.create("changes")
     before = await cluster.until("changes", is_ready)
@@ -189,8 +205,9 @@ async def test_resources_change_in_place(cluster: Cluster) -> None:
     async def resize(cpu: str) -> None:
         new = {"requests": {**old["requests"], "cpu": cpu}, "limits": {**old["limits"], "cpu": cpu}}
         patch = {"spec": {"containers": [{"name": "c", "resources": new}]}}
-        await cluster.client.patch("v1", "pods", "resized", patch, namespace="default", subresource="resize",
-                                   patch_type="strategic")  # fmt: skip
+        await cluster.client.patch(
+            "v1", "pods", "resized", patch, namespace="default", subresource="resize", patch_type="strategic"
+        )
 
     await resize("300m")
     after = await cluster.until("resized", lambda p: first(p)["resources"]["limits"]["cpu"] == "300m")
@@ -208,3 +225,36 @@ async def test_resources_change_in_place(cluster: Cluster) -> None:
     await asyncio.sleep(0.2)
     reasons = [event["reason"] for event in await cluster.events("resized") if "Resize" in event["reason"]]
     assert sorted(reasons) == ["ResizeCompleted", "ResizeInfeasible", "ResizeStarted"]
+
+
+async def test_a_pod_that_fills_its_volume_is_evicted(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cluster.agent is not None
+    await cluster.create(
+        "fills",
+        containers=[shell("head -c 3m /dev/zero > /e/f; sleep 1000", volumeMounts=[{"name": "e", "mountPath": "/e"}])],
+        volumes=[{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}],
+    )
+    await cluster.until("fills", is_ready)
+    await asyncio.sleep(0.5)
+    agent = cluster.agent
+    evictor = Evictor(agent.pods, agent.pods.context.volumes, agent.runtime, cluster.root)
+    await evictor.evict_oversized()
+    pod = await cluster.until("fills", lambda p: p["status"]["phase"] == "Failed")
+    assert pod["status"]["reason"] == "Evicted"
+    assert pod["status"]["message"] == 'Usage of EmptyDir volume "e" exceeds the limit "1Mi". '
+
+
+async def test_the_downward_api_follows_labels_at_once(cluster: Cluster) -> None:
+    items = [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]
+    container = shell(
+        "while :; do cat /d/labels; echo; sleep 0.2; done",
+        volumeMounts=[{"name": "d", "mountPath": "/d"}, {"name": "e", "mountPath": "/e", "subPathExpr": "x-$(POD)"}],
+        env=[{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+    )
+    volumes = [{"name": "d", "downwardAPI": {"items": items}}, {"name": "e", "emptyDir": {}}]
+    await cluster.create("labelled", containers=[container], volumes=volumes)
+    pod = await cluster.until("labelled", is_ready)
+    uid = pod["metadata"]["uid"]
+    assert (cluster.root / "pods" / uid / "volumes" / "kubernetes.io~empty-dir" / "e" / "x-labelled").is_dir()
+    await cluster.client.patch("v1", "pods", "labelled", {"metadata": {"labels": {"a": "1"}}}, namespace="default")
+    await until_log(cluster, pod, 'a="1"', seconds=5)

@@ -41,32 +41,68 @@ async def test_a_token_becomes_a_certificate_and_is_renewed(tmp_path: Path) -> N
     try:
         plane.start_apiserver()
         pki = plane.home / "pki"
-        plane.start_controllers("--root-ca-file", str(pki / "ca.crt"), "--cluster-signing-cert-file", str(pki / "ca.crt"),
-                                "--cluster-signing-key-file", str(pki / "ca.key"))  # fmt: skip
+        plane.start_controllers(
+            "--root-ca-file",
+            str(pki / "ca.crt"),
+            "--cluster-signing-cert-file",
+            str(pki / "ca.crt"),
+            "--cluster-signing-key-file",
+            str(pki / "ca.key"),
+        )
         async with Client.from_kubeconfig(plane.kubeconfig("admin")) as admin:
-            await admin.create("v1", "secrets", {
-                "metadata": {"name": f"bootstrap-token-{TOKEN_ID}", "namespace": "kube-system"},
-                "type": "bootstrap.kubernetes.io/token",
-                "stringData": {"token-id": TOKEN_ID, "token-secret": TOKEN_SECRET, "usage-bootstrap-authentication": "true",
-                               "auth-extra-groups": "system:bootstrappers:navarch"},
-            })  # fmt: skip
-            for name, role in (("join", "system:node-bootstrapper"),
-                               ("approve", "system:certificates.k8s.io:certificatesigningrequests:nodeclient")):  # fmt: skip
-                await admin.create("rbac.authorization.k8s.io/v1", "clusterrolebindings", {
-                    "metadata": {"name": name},
-                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:bootstrappers"}],
-                })  # fmt: skip
-            await admin.create("rbac.authorization.k8s.io/v1", "clusterrolebindings", {
-                "metadata": {"name": "renew"},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-                            "name": "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}],
-            })  # fmt: skip
+            await admin.create(
+                "v1",
+                "secrets",
+                {
+                    "metadata": {"name": f"bootstrap-token-{TOKEN_ID}", "namespace": "kube-system"},
+                    "type": "bootstrap.kubernetes.io/token",
+                    "stringData": {
+                        "token-id": TOKEN_ID,
+                        "token-secret": TOKEN_SECRET,
+                        "usage-bootstrap-authentication": "true",
+                        "auth-extra-groups": "system:bootstrappers:navarch",
+                    },
+                },
+            )
+            for name, role in (
+                ("join", "system:node-bootstrapper"),
+                ("approve", "system:certificates.k8s.io:certificatesigningrequests:nodeclient"),
+            ):
+                await admin.create(
+                    "rbac.authorization.k8s.io/v1",
+                    "clusterrolebindings",
+                    {
+                        "metadata": {"name": name},
+                        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                        "subjects": [
+                            {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:bootstrappers"}
+                        ],
+                    },
+                )
+            await admin.create(
+                "rbac.authorization.k8s.io/v1",
+                "clusterrolebindings",
+                {
+                    "metadata": {"name": "renew"},
+                    "roleRef": {
+                        "apiGroup": "rbac.authorization.k8s.io",
+                        "kind": "ClusterRole",
+                        "name": "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+                    },
+                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}],
+                },
+            )
         config = load_kubeconfig(plane.kubeconfig("admin"))
         bootstrap, target = tmp_path / "bootstrap.kubeconfig", tmp_path / "own" / "kubelet.kubeconfig"
-        write_kubeconfig(bootstrap, kubeconfig(config.server, config.ca_data or Path(config.ca_file).read_bytes(),
-                                               user="bootstrap", token=f"{TOKEN_ID}.{TOKEN_SECRET}"))  # fmt: skip
+        write_kubeconfig(
+            bootstrap,
+            kubeconfig(
+                config.server,
+                config.ca_data or Path(config.ca_file).read_bytes(),
+                user="bootstrap",
+                token=f"{TOKEN_ID}.{TOKEN_SECRET}",
+            ),
+        )
         await join(bootstrap, target, "node-7")
         first = client_certificate(target)
         assert first is not None

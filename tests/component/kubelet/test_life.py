@@ -17,10 +17,14 @@ pytestmark = [pytest.mark.root, pytest.mark.containerd]
 
 async def test_a_pod_lives_and_leaves_nothing(cluster: Cluster) -> None:
     spec = {
-        "containers": [shell("echo hello; trap 'exit 0' TERM; sleep 1000 & wait",
-                             volumeMounts=[{"name": "m", "mountPath": "/m"}, {"name": "m", "mountPath": "/s", "subPath": "d"}])],
+        "containers": [
+            shell(
+                "echo hello; trap 'exit 0' TERM; sleep 1000 & wait",
+                volumeMounts=[{"name": "m", "mountPath": "/m"}, {"name": "m", "mountPath": "/s", "subPath": "d"}],
+            )
+        ],
         "volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}],
-    }  # fmt: skip
+    }
     await cluster.create("life", **spec)
     pod = await cluster.until("life", is_ready)
     assert is_running(pod)
@@ -141,14 +145,25 @@ async def test_the_runtime_may_restart_under_the_agent(cluster: Cluster) -> None
 
 
 async def test_sidecars_end_after_the_main_container(cluster: Cluster) -> None:
-    sidecar = shell("trap 'echo sidecar >> /d/order; exit 0' TERM; while :; do sleep 0.1; done", "s",
-                    restartPolicy="Always", volumeMounts=[{"name": "d", "mountPath": "/d"}])  # fmt: skip
-    main = shell("trap 'sleep 0.3; echo main >> /d/order; exit 0' TERM; while :; do sleep 0.1; done",
-                 volumeMounts=[{"name": "d", "mountPath": "/d"}])  # fmt: skip
+    sidecar = shell(
+        "trap 'echo sidecar >> /d/order; exit 0' TERM; while :; do sleep 0.1; done",
+        "s",
+        restartPolicy="Always",
+        volumeMounts=[{"name": "d", "mountPath": "/d"}],
+    )
+    main = shell(
+        "trap 'sleep 0.3; echo main >> /d/order; exit 0' TERM; while :; do sleep 0.1; done",
+        volumeMounts=[{"name": "d", "mountPath": "/d"}],
+    )
     directory = cluster.machine.directory / "order"
     directory.mkdir(exist_ok=True)
-    await cluster.create("ordered", containers=[main], initContainers=[sidecar], terminationGracePeriodSeconds=10,
-                         volumes=[{"name": "d", "hostPath": {"path": str(directory), "type": "Directory"}}])  # fmt: skip
+    await cluster.create(
+        "ordered",
+        containers=[main],
+        initContainers=[sidecar],
+        terminationGracePeriodSeconds=10,
+        volumes=[{"name": "d", "hostPath": {"path": str(directory), "type": "Directory"}}],
+    )
     await cluster.until("ordered", is_ready)
     await cluster.delete("ordered")
     await cluster.until_gone("ordered")
@@ -156,8 +171,11 @@ async def test_sidecars_end_after_the_main_container(cluster: Cluster) -> None:
 
 
 async def test_a_shared_process_namespace_is_reaped_by_the_pause_process(cluster: Cluster) -> None:
-    await cluster.create("shared", shareProcessNamespace=True,
-                         command="(sleep 0.2 &) ; (sleep 0.3 &) ; sleep 1; ps -o pid,stat,comm; sleep 1000")  # fmt: skip
+    await cluster.create(
+        "shared",
+        shareProcessNamespace=True,
+        command="(sleep 0.2 &) ; (sleep 0.3 &) ; sleep 1; ps -o pid,stat,comm; sleep 1000",
+    )
     pod = await cluster.until("shared", is_ready)
     await asyncio.sleep(1.5)
     lines = [line.split() for line in cluster.log(pod).splitlines()[1:]]
@@ -166,9 +184,13 @@ async def test_a_shared_process_namespace_is_reaped_by_the_pause_process(cluster
 
 
 async def test_a_node_that_lost_power_runs_its_pods_again(cluster: Cluster) -> None:
-    await cluster.create("comes-back", volumes=[{"name": "e", "emptyDir": {}}],
-                         containers=[shell("cat /e/x 2>/dev/null; echo kept > /e/x; sleep 1000",
-                                           volumeMounts=[{"name": "e", "mountPath": "/e"}])])  # fmt: skip
+    await cluster.create(
+        "comes-back",
+        volumes=[{"name": "e", "emptyDir": {}}],
+        containers=[
+            shell("cat /e/x 2>/dev/null; echo kept > /e/x; sleep 1000", volumeMounts=[{"name": "e", "mountPath": "/e"}])
+        ],
+    )
     await cluster.create("goes")
     await cluster.until("comes-back", is_ready)
     await cluster.until("goes", is_ready)
@@ -186,5 +208,6 @@ async def test_a_node_that_lost_power_runs_its_pods_again(cluster: Cluster) -> N
             break
         await asyncio.sleep(0.05)
     assert sorted((s.metadata.name, s.metadata.attempt, s.state) for s in left) == [
-        ("comes-back", 0, cri.SANDBOX_NOTREADY), ("comes-back", 1, cri.SANDBOX_READY),
-    ]  # fmt: skip
+        ("comes-back", 0, cri.SANDBOX_NOTREADY),
+        ("comes-back", 1, cri.SANDBOX_READY),
+    ]

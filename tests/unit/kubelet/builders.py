@@ -19,18 +19,29 @@ def pod(*containers: dict[str, Any], init: list[dict[str, Any]] | None = None, *
     if init:
         whole["initContainers"] = init
     return {
-        "apiVersion": "v1", "kind": "Pod",
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {"name": "p", "namespace": "ns", "uid": "u1", "generation": 1},
-        "spec": whole, "status": {"phase": "Pending", "qosClass": "BestEffort"},
-    }  # fmt: skip
+        "spec": whole,
+        "status": {"phase": "Pending", "qosClass": "BestEffort"},
+    }
 
 
 SANDBOX = Sandbox("s0", 0, True, 1.0, ("10.244.0.5",))
 
 
 def running(name: str = "c", **more: Any) -> Container:
-    spec = {"id": f"{name}-0", "name": name, "sandbox_id": "s0", "state": RUNNING, "created_at": 5.0,
-            "started_at": 5.0, "hash": container_hash(container(name)), "image": IMAGE, "image_id": "sha256:1"}  # fmt: skip
+    spec = {
+        "id": f"{name}-0",
+        "name": name,
+        "sandbox_id": "s0",
+        "state": RUNNING,
+        "created_at": 5.0,
+        "started_at": 5.0,
+        "hash": container_hash(container(name)),
+        "image": IMAGE,
+        "image_id": "sha256:1",
+    }
     return Container(**{**spec, **more})
 
 
@@ -41,5 +52,6 @@ def exited(name: str = "c", code: int = 0, **more: Any) -> Container:
 def observed(*containers: Container, sandboxes: tuple[Sandbox, ...] = (SANDBOX,), **more: Any) -> Observed:
     """Every running container is started and ready unless the test says otherwise."""
     alive = frozenset(c.id for c in containers if c.is_running)
-    return Observed(PodRuntime("u1", "ns", "p", sandboxes, tuple(containers)),
-                    **{"started": alive, "ready": alive, **more})  # fmt: skip
+    return Observed(
+        PodRuntime("u1", "ns", "p", sandboxes, tuple(containers)), **{"started": alive, "ready": alive, **more}
+    )

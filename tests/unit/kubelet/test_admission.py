@@ -41,19 +41,24 @@ def test_room_counts_what_runs() -> None:
 
 
 def test_the_highest_init_container_counts() -> None:
-    p = pod(container(resources={"requests": {"cpu": "1"}}), init=[container("i", resources={"requests": {"cpu": "3"}})])
+    p = pod(
+        container(resources={"requests": {"cpu": "1"}}), init=[container("i", resources={"requests": {"cpu": "3"}})]
+    )
     assert reason(p) == "OutOfcpu"
 
 
-@pytest.mark.parametrize(("expression", "fits"), [
-    ({"key": "zone", "operator": "In", "values": ["a", "b"]}, True),
-    ({"key": "zone", "operator": "NotIn", "values": ["a"]}, False),
-    ({"key": "other", "operator": "Exists"}, False),
-    ({"key": "other", "operator": "DoesNotExist"}, True),
-    ({"key": "size", "operator": "Gt", "values": ["6"]}, True),
-    ({"key": "size", "operator": "Lt", "values": ["6"]}, False),
-    ({"key": "zone", "operator": "Gt", "values": ["6"]}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("expression", "fits"),
+    [
+        ({"key": "zone", "operator": "In", "values": ["a", "b"]}, True),
+        ({"key": "zone", "operator": "NotIn", "values": ["a"]}, False),
+        ({"key": "other", "operator": "Exists"}, False),
+        ({"key": "other", "operator": "DoesNotExist"}, True),
+        ({"key": "size", "operator": "Gt", "values": ["6"]}, True),
+        ({"key": "size", "operator": "Lt", "values": ["6"]}, False),
+        ({"key": "zone", "operator": "Gt", "values": ["6"]}, False),
+    ],
+)
 def test_affinity_operators(expression, fits: bool) -> None:
     term = {"matchExpressions": [expression]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
@@ -68,9 +73,15 @@ def test_selectors_fields_and_empty_terms() -> None:
         assert matches_node(pod(affinity=affinity), NODE) is fits
 
 
-@pytest.mark.parametrize(("other", "taken"), [
-    ({}, True), ({"protocol": "UDP"}, False), ({"hostIP": "10.0.0.1"}, True), ({"hostIP": "0.0.0.0"}, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "taken"),
+    [
+        ({}, True),
+        ({"protocol": "UDP"}, False),
+        ({"hostIP": "10.0.0.1"}, True),
+        ({"hostIP": "0.0.0.0"}, True),
+    ],
+)
 def test_a_host_port_is_taken_by_address_and_protocol(other, taken: bool) -> None:
     assert (reason(with_port(8000), [with_port(8000, **other)]) == "NodePorts") is taken
 

@@ -23,10 +23,19 @@ from tests.unit.kubelet.builders import container, pod
 GIB = 1 << 30
 
 
-@pytest.mark.parametrize(("text", "result"), [
-    ("$(A)", "a"), ("x$(A)y", "xay"), ("$$(A)", "$(A)"), ("$(NONE)", "$(NONE)"), ("$", "$"), ("$(A", "$(A"),
-    ("$$$(A)", "$a"), ("$x", "$x"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("$(A)", "a"),
+        ("x$(A)y", "xay"),
+        ("$$(A)", "$(A)"),
+        ("$(NONE)", "$(NONE)"),
+        ("$", "$"),
+        ("$(A", "$(A"),
+        ("$$$(A)", "$a"),
+        ("$x", "$x"),
+    ],
+)
 def test_expansion(text: str, result: str) -> None:
     assert expand(text, {"A": "a"}) == result
 
@@ -36,24 +45,37 @@ def test_unresolved_names() -> None:
 
 
 def test_environment_in_order_with_references_backwards() -> None:
-    spec = container(env=[
-        {"name": "A", "value": "1"}, {"name": "B", "value": "$(A)$(HOST)$(LATER)"}, {"name": "LATER", "value": "x"},
-    ], envFrom=[{"prefix": "X_", "secretRef": {"name": "s"}}, {"configMapRef": {"name": "m"}}])  # fmt: skip
+    spec = container(
+        env=[
+            {"name": "A", "value": "1"},
+            {"name": "B", "value": "$(A)$(HOST)$(LATER)"},
+            {"name": "LATER", "value": "x"},
+        ],
+        envFrom=[{"prefix": "X_", "secretRef": {"name": "s"}}, {"configMapRef": {"name": "m"}}],
+    )
     facts = Facts(
         config_maps={"m": {"data": {"k": "v", "bad=": "x"}}},
         secrets={"s": {"data": {"p": base64.b64encode(b"word").decode()}}},
         service_variables={"HOST": "h", "A": "service"},
     )
     assert compute_environment(pod(spec), spec, facts) == {
-        "X_p": "word", "k": "v", "A": "1", "B": "1h$(LATER)", "LATER": "x", "HOST": "h",
-    }  # fmt: skip
+        "X_p": "word",
+        "k": "v",
+        "A": "1",
+        "B": "1h$(LATER)",
+        "LATER": "x",
+        "HOST": "h",
+    }
 
 
-@pytest.mark.parametrize(("source", "message"), [
-    ({"configMapKeyRef": {"name": "m", "key": "k"}}, 'configmap "m" not found'),
-    ({"secretKeyRef": {"name": "s", "key": "k"}}, 'secret "s" not found'),
-    ({"configMapKeyRef": {"name": "have", "key": "k"}}, "couldn't find key k in ConfigMap ns/have"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"configMapKeyRef": {"name": "m", "key": "k"}}, 'configmap "m" not found'),
+        ({"secretKeyRef": {"name": "s", "key": "k"}}, 'secret "s" not found'),
+        ({"configMapKeyRef": {"name": "have", "key": "k"}}, "couldn't find key k in ConfigMap ns/have"),
+    ],
+)
 def test_what_is_missing_is_named(source, message: str) -> None:
     spec = container(env=[{"name": "A", "valueFrom": source}])
     facts = Facts(config_maps={"have": {"data": {}}})
@@ -76,11 +98,17 @@ def test_fields() -> None:
         field_value(p, "spec.containers")
 
 
-@pytest.mark.parametrize(("ref", "value"), [
-    ({"resource": "limits.cpu"}, "1"), ({"resource": "limits.cpu", "divisor": "1m"}, "250"),
-    ({"resource": "limits.memory", "divisor": "1Mi"}, "64"), ({"resource": "requests.memory", "divisor": "1Gi"}, "1"),
-    ({"resource": "limits.ephemeral-storage"}, "100"), ({"resource": "requests.cpu"}, "0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ref", "value"),
+    [
+        ({"resource": "limits.cpu"}, "1"),
+        ({"resource": "limits.cpu", "divisor": "1m"}, "250"),
+        ({"resource": "limits.memory", "divisor": "1Mi"}, "64"),
+        ({"resource": "requests.memory", "divisor": "1Gi"}, "1"),
+        ({"resource": "limits.ephemeral-storage"}, "100"),
+        ({"resource": "requests.cpu"}, "0"),
+    ],
+)
 def test_resources_round_up_and_fall_back_to_the_node(ref, value: str) -> None:
     p = pod(container(resources={"limits": {"cpu": "250m", "memory": "64Mi"}, "requests": {"memory": "1Mi"}}))
     assert resource_value(p, "c", ref, {"ephemeral-storage": "100"}) == value
@@ -92,9 +120,11 @@ def test_service_variables() -> None:
         {"metadata": {"name": "my-svc", "namespace": "ns"}, "spec": {"clusterIP": "10.96.0.5", "ports": [port]}},
         {"metadata": {"name": "headless", "namespace": "ns"}, "spec": {"clusterIP": "None", "ports": [port]}},
         {"metadata": {"name": "far", "namespace": "other"}, "spec": {"clusterIP": "10.96.0.6", "ports": [port]}},
-        {"metadata": {"name": "kubernetes", "namespace": "default"},
-         "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 443, "name": "https"}]}},
-    ]  # fmt: skip
+        {
+            "metadata": {"name": "kubernetes", "namespace": "default"},
+            "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 443, "name": "https"}]},
+        },
+    ]
     found = service_variables(services, "ns", links=True)
     assert found["MY_SVC_SERVICE_HOST"] == "10.96.0.5"
     assert found["MY_SVC_SERVICE_PORT_WEB"] == "80"
@@ -115,7 +145,11 @@ def test_dns_by_policy() -> None:
     assert compute_dns(pod(dnsPolicy="Default"), cluster, machine) == machine
     in_host = compute_dns(pod(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet"), cluster, machine)
     assert in_host.servers == ("10.96.0.10",)
-    own = {"nameservers": ["1.1.1.1"], "searches": ["a"], "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]}
+    own = {
+        "nameservers": ["1.1.1.1"],
+        "searches": ["a"],
+        "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
+    }
     assert compute_dns(pod(dnsPolicy="None", dnsConfig=own), cluster, machine) == DnsSettings(
         ("1.1.1.1",), ("a",), ("ndots:2", "edns0")
     )
@@ -137,7 +171,9 @@ def test_names_and_hosts() -> None:
     assert hosts_file(pod(hostNetwork=True), (), "c", "127.0.0.1 me\n").endswith("127.0.0.1 me\n")
 
 
-@pytest.mark.parametrize(("milli", "shares", "quota"), [(0, 2, 0), (1, 2, 1000), (250, 256, 25000), (2000, 2048, 200000)])
+@pytest.mark.parametrize(
+    ("milli", "shares", "quota"), [(0, 2, 0), (1, 2, 1000), (250, 256, 25000), (2000, 2048, 200000)]
+)
 def test_cpu_numbers(milli: int, shares: int, quota: int) -> None:
     assert (cpu_shares(milli), cpu_quota(milli)) == (shares, quota)
 
@@ -149,10 +185,16 @@ def test_a_limit_alone_is_also_the_request() -> None:
     assert [(page.page_size, page.limit) for page in found.hugepage_limits] == [("2MB", 4 << 20)]
 
 
-@pytest.mark.parametrize(("qos", "request_", "score"), [
-    ("Guaranteed", "1Gi", -997), ("BestEffort", None, 1000), ("Burstable", "512Mi", 500), ("Burstable", "1Gi", 3),
-    ("Burstable", None, 999),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("qos", "request_", "score"),
+    [
+        ("Guaranteed", "1Gi", -997),
+        ("BestEffort", None, 1000),
+        ("Burstable", "512Mi", 500),
+        ("Burstable", "1Gi", 3),
+        ("Burstable", None, 999),
+    ],
+)
 def test_oom_scores(qos: str, request_: str | None, score: int) -> None:
     p = pod(container(resources={"requests": {"memory": request_} if request_ else {}}))
     p["status"]["qosClass"] = qos
@@ -174,25 +216,37 @@ def image(uid: int | None = None, username: str = "") -> cri.Image:
     return found
 
 
-@pytest.mark.parametrize(("own", "of_image", "refused"), [
-    ({}, image(), "image will run as root"), ({}, image(0), "image will run as root"), ({}, image(7), ""),
-    ({}, image(None, "web"), "non-numeric user (web)"), ({"runAsUser": 0}, image(7), "breaks non-root policy"),
-    ({"runAsUser": 5}, image(), ""), ({"runAsNonRoot": False}, image(), ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("own", "of_image", "refused"),
+    [
+        ({}, image(), "image will run as root"),
+        ({}, image(0), "image will run as root"),
+        ({}, image(7), ""),
+        ({}, image(None, "web"), "non-numeric user (web)"),
+        ({"runAsUser": 0}, image(7), "breaks non-root policy"),
+        ({"runAsUser": 5}, image(), ""),
+        ({"runAsNonRoot": False}, image(), ""),
+    ],
+)
 def test_run_as_non_root(own, of_image: cri.Image, refused: str) -> None:
     p = pod(container(securityContext=own), securityContext={"runAsNonRoot": True})
     if not refused:
         check_run_as_non_root(p, p["spec"]["containers"][0], of_image)
         return
-    with pytest.raises(ConfigError, match="non-root|runAsNonRoot") as caught:
+    with pytest.raises(ConfigError, match=r"non-root|runAsNonRoot") as caught:
         check_run_as_non_root(p, p["spec"]["containers"][0], of_image)
     assert refused in caught.value.message
     assert '(pod: "p_ns(u1)", container: c)' in caught.value.message
 
 
 def test_a_container_security_context() -> None:
-    own = {"runAsUser": 5, "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False,
-           "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}, "seccompProfile": {"type": "RuntimeDefault"}}  # fmt: skip
+    own = {
+        "runAsUser": 5,
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     shared = {"runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4]}
     p = pod(container(securityContext=own), securityContext=shared, hostPID=True)
     found = container_security(p, p["spec"]["containers"][0], None)

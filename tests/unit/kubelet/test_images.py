@@ -23,21 +23,34 @@ from machinery.testing.fake_clock import FakeClock
 from proto import cri_pb2 as cri
 
 
-@pytest.mark.parametrize(("text", "full"), [
-    ("busybox", "busybox:latest"), ("a/b:1", "a/b:1"), ("localhost:5000/x", "localhost:5000/x:latest"),
-    ("x@sha256:" + "a" * 64, "x@sha256:" + "a" * 64), ("r.io/x:1@sha256:" + "a" * 64, "r.io/x:1@sha256:" + "a" * 64),
-    ("a__b/c-d.e:v_1.2-3", "a__b/c-d.e:v_1.2-3"), ("[::1]:5000/a", "[::1]:5000/a:latest"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("busybox", "busybox:latest"),
+        ("a/b:1", "a/b:1"),
+        ("localhost:5000/x", "localhost:5000/x:latest"),
+        ("x@sha256:" + "a" * 64, "x@sha256:" + "a" * 64),
+        ("r.io/x:1@sha256:" + "a" * 64, "r.io/x:1@sha256:" + "a" * 64),
+        ("a__b/c-d.e:v_1.2-3", "a__b/c-d.e:v_1.2-3"),
+        ("[::1]:5000/a", "[::1]:5000/a:latest"),
+    ],
+)
 def test_names(text: str, full: str) -> None:
     assert str(parse_reference(text)) == full
 
 
-@pytest.mark.parametrize(("text", "verdict"), [
-    ("Not/A:Na:me", "invalid reference format: repository name (A) must be lowercase"),
-    ("UPPER", "invalid reference format: repository name (UPPER) must be lowercase"),
-    ("a b", "invalid reference format"), ("", "invalid reference format"), ("a:", "invalid reference format"),
-    ("-a", "invalid reference format"), ("a/b:" + "x" * 129, "invalid reference format"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Not/A:Na:me", "invalid reference format: repository name (A) must be lowercase"),
+        ("UPPER", "invalid reference format: repository name (UPPER) must be lowercase"),
+        ("a b", "invalid reference format"),
+        ("", "invalid reference format"),
+        ("a:", "invalid reference format"),
+        ("-a", "invalid reference format"),
+        ("a/b:" + "x" * 129, "invalid reference format"),
+    ],
+)
 def test_what_is_no_name(text: str, verdict: str) -> None:
     with pytest.raises(InvalidReference) as caught:
         apply_default_tag(text)
@@ -46,9 +59,15 @@ def test_what_is_no_name(text: str, verdict: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "policy"), [
-    ("a", "Always"), ("a:latest", "Always"), ("a:1", "IfNotPresent"), ("a@sha256:" + "b" * 64, "IfNotPresent"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("a", "Always"),
+        ("a:latest", "Always"),
+        ("a:1", "IfNotPresent"),
+        ("a@sha256:" + "b" * 64, "IfNotPresent"),
+    ],
+)
 def test_default_policy(text: str, policy: str) -> None:
     assert default_pull_policy(text) == policy
 
@@ -179,11 +198,23 @@ def secret(document: dict, key: str = ".dockerconfigjson") -> dict:
 
 def test_credentials_fit_by_registry_and_path() -> None:
     auth = base64.b64encode(b"u:p:q").decode()
-    auths = {"https://r.io/v1/": {"auth": auth}, "r.io/team": {"username": "t", "password": "x"}, "other.io": {"auth": auth}}
+    auths = {
+        "https://r.io/v1/": {"auth": auth},
+        "r.io/team": {"username": "t", "password": "x"},
+        "other.io": {"auth": auth},
+    }
     found = credentials_for("r.io/team/app:1", [secret({"auths": auths})])
     assert [(a.username, a.password) for a in found] == [("t", "x"), ("u", "p:q")]
-    assert credentials_for("app", [secret({"https://index.docker.io/v1/": {"auth": auth}}, ".dockercfg")])[0].username == "u"
-    assert credentials_for("x.io/a", [secret({"auths": auths}), {"metadata": {"name": "bad"}, "data": {".dockercfg": "!!"}}]) == []
+    assert (
+        credentials_for("app", [secret({"https://index.docker.io/v1/": {"auth": auth}}, ".dockercfg")])[0].username
+        == "u"
+    )
+    assert (
+        credentials_for(
+            "x.io/a", [secret({"auths": auths}), {"metadata": {"name": "bad"}, "data": {".dockercfg": "!!"}}]
+        )
+        == []
+    )
 
 
 async def test_each_credential_is_tried_and_then_none() -> None:

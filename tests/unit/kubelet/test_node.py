@@ -9,7 +9,15 @@ import pytest
 
 from kubelet.__main__ import parse_arguments, parse_labels, parse_taints
 from kubelet.cgroups import PodCgroups, cpu_weight, pod_limits
-from kubelet.eviction import Usage, choose_victim, pressured_resource
+from kubelet.eviction import (
+    Usage,
+    choose_victim,
+    directory_bytes,
+    has_storage_limits,
+    limited_volumes,
+    pressured_resource,
+    storage_excess,
+)
 from kubelet.logs.format import parse_line
 from kubelet.node.machine import Disk, Machine, Pressure, meminfo, read_machine
 from kubelet.node.status import NodeSettings, RuntimeFacts, compute_node, compute_node_status, differs, image_list
@@ -25,7 +33,9 @@ NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
 
 
 def status(pressure: Pressure = CALM, runtime: RuntimeFacts | None = None, before=None, now: str = NOW):
-    return compute_node_status(MACHINE, pressure, runtime or RuntimeFacts("containerd://1.6"), SETTINGS, before or {}, now)
+    return compute_node_status(
+        MACHINE, pressure, runtime or RuntimeFacts("containerd://1.6"), SETTINGS, before or {}, now
+    )
 
 
 def conditions(found):
@@ -76,8 +86,9 @@ def test_times_move_with_the_status_and_others_are_kept() -> None:
 
 def test_images_largest_first() -> None:
     assert image_list([(["a"], 1), ([], 9), (["b"], 2)]) == [
-        {"names": ["b"], "sizeBytes": 2}, {"names": ["a"], "sizeBytes": 1},
-    ]  # fmt: skip
+        {"names": ["b"], "sizeBytes": 2},
+        {"names": ["a"], "sizeBytes": 1},
+    ]
 
 
 def test_the_machine_is_read_from_proc(tmp_path: Path) -> None:
@@ -175,7 +186,10 @@ def test_a_manifest_becomes_a_pod_of_this_node_with_an_identity_from_its_content
     assert p["metadata"]["uid"]
 
 
-@pytest.mark.parametrize("text", [b"{", b"kind: Service", b"kind: Pod\nspec: {}", b"- a", b"kind: Pod\nmetadata: {}\nspec: {containers: [{}]}"])
+@pytest.mark.parametrize(
+    "text",
+    [b"{", b"kind: Service", b"kind: Pod\nspec: {}", b"- a", b"kind: Pod\nmetadata: {}\nspec: {containers: [{}]}"],
+)
 def test_what_is_no_manifest_is_said(text: bytes) -> None:
     with pytest.raises(ValueError, match="/m"):
         parse_manifest(text, "/m", "n1", datetime.now(UTC))
@@ -183,8 +197,12 @@ def test_what_is_no_manifest_is_said(text: bytes) -> None:
 
 def test_a_directory_of_manifests_is_followed(tmp_path: Path) -> None:
     told: list[str] = []
-    source = StaticSource(tmp_path, "n1", on_add=lambda p: told.append("+" + p["metadata"]["name"]),
-                          on_remove=lambda p: told.append("-" + p["metadata"]["name"]))  # fmt: skip
+    source = StaticSource(
+        tmp_path,
+        "n1",
+        on_add=lambda p: told.append("+" + p["metadata"]["name"]),
+        on_remove=lambda p: told.append("-" + p["metadata"]["name"]),
+    )
     (tmp_path / "web.yaml").write_bytes(MANIFEST)
     (tmp_path / "bad.yaml").write_text("{")
     (tmp_path / ".hidden.yaml").write_bytes(MANIFEST)
@@ -230,5 +248,22 @@ def test_flags(tmp_path: Path) -> None:
     assert options.pod_logs == tmp_path / "log" / "pods"
     assert parse_labels("a=b,c=") == {"a": "b", "c": ""}
     assert parse_taints("k=v:NoSchedule,x:NoExecute") == (
-        {"key": "k", "effect": "NoSchedule", "value": "v"}, {"key": "x", "effect": "NoExecute"},
-    )  # fmt: skip
+        {"key": "k", "effect": "NoSchedule", "value": "v"},
+        {"key": "x", "effect": "NoExecute"},
+    )
+
+
+def test_pods_that_outgrow_their_own_limits(tmp_path: Path) -> None:
+    volumes = [
+        {"name": "e", "emptyDir": {"sizeLimit": "1Mi"}},
+        {"name": "m", "emptyDir": {"sizeLimit": "1Mi", "medium": "Memory"}},
+    ]
+    p = pod(container(resources={"limits": {"ephemeral-storage": "2Mi"}}), volumes=volumes)
+    assert limited_volumes(p) == {"e": "1Mi"}
+    assert storage_excess(p, {"e": 1 << 20}, {"c": 2 << 20}) == ""
+    assert storage_excess(p, {"e": (1 << 20) + 1}, {}) == 'Usage of EmptyDir volume "e" exceeds the limit "1Mi". '
+    assert storage_excess(p, {}, {"c": 3 << 20}) == 'Container c exceeded its local ephemeral storage limit "2Mi". '
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(b"x" * 9000)
+    assert directory_bytes(tmp_path) >= 9000
+    assert not has_storage_limits(pod())

@@ -112,10 +112,17 @@ def test_ten_minutes_of_running_forgive() -> None:
     assert next_restart(long).step == 1
 
 
-@pytest.mark.parametrize(("policy", "code", "again"), [
-    ("Always", 0, True), ("Always", 1, True), ("OnFailure", 0, False), ("OnFailure", 1, True),
-    ("Never", 0, False), ("Never", 1, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("policy", "code", "again"),
+    [
+        ("Always", 0, True),
+        ("Always", 1, True),
+        ("OnFailure", 0, False),
+        ("OnFailure", 1, True),
+        ("Never", 0, False),
+        ("Never", 1, False),
+    ],
+)
 def test_restart_policies(policy: str, code: int, again: bool) -> None:
     p = pod(restartPolicy=policy)
     assert bool(actions(p, observed(exited(code=code)), 8.0)) is again
@@ -165,8 +172,11 @@ def test_ephemeral_containers_start_once() -> None:
 
 
 def test_the_end_stops_main_containers_together_then_sidecars_backwards_then_the_sandbox() -> None:
-    p = pod(container("a"), container("b"),
-            init=[container("s1", restartPolicy="Always"), container("s2", restartPolicy="Always")])  # fmt: skip
+    p = pod(
+        container("a"),
+        container("b"),
+        init=[container("s1", restartPolicy="Always"), container("s2", restartPolicy="Always")],
+    )
     ending = Ending(10.0, 30)
     everything = [running(name) for name in ("a", "b", "s1", "s2")]
     (first,) = actions(p, observed(*everything, ending=ending), 12.0)

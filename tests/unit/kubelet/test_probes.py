@@ -48,7 +48,9 @@ async def server() -> AsyncIterator[tuple[int, list[web.Request]]]:
             return web.Response(status=302, headers={"Location": where})
         if request.path == "/slow":
             await asyncio.sleep(5)
-        return web.Response(status=int(request.path.strip("/") or 200) if request.path[1:].isdigit() else 200, text="body")
+        return web.Response(
+            status=int(request.path.strip("/") or 200) if request.path[1:].isdigit() else 200, text="body"
+        )
 
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", answer)
@@ -60,11 +62,17 @@ async def server() -> AsyncIterator[tuple[int, list[web.Request]]]:
     await runner.cleanup()
 
 
-@pytest.mark.parametrize(("path", "good", "output"), [
-    ("/good", True, "body"), ("/399", True, "body"), ("/400", False, "HTTP probe failed with statuscode: 400"),
-    ("/503", False, "HTTP probe failed with statuscode: 503"), ("/hop", True, "body"),
-    ("/away", True, "Probe terminated redirects, Response body: "),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "good", "output"),
+    [
+        ("/good", True, "body"),
+        ("/399", True, "body"),
+        ("/400", False, "HTTP probe failed with statuscode: 400"),
+        ("/503", False, "HTTP probe failed with statuscode: 503"),
+        ("/hop", True, "body"),
+        ("/away", True, "Probe terminated redirects, Response body: "),
+    ],
+)
 async def test_http(server: tuple[int, list[web.Request]], path: str, good: bool, output: str) -> None:
     result = await run_probe(target(), {"httpGet": {"port": server[0], "path": path}})
     assert (result.success, result.output) == (good, output)
@@ -72,7 +80,11 @@ async def test_http(server: tuple[int, list[web.Request]], path: str, good: bool
 
 async def test_http_headers_and_named_ports(server: tuple[int, list[web.Request]]) -> None:
     port, seen = server
-    action = {"port": "web", "path": "x", "httpHeaders": [{"name": "Host", "value": "h.example"}, {"name": "X-A", "value": "1"}]}
+    action = {
+        "port": "web",
+        "path": "x",
+        "httpHeaders": [{"name": "Host", "value": "h.example"}, {"name": "X-A", "value": "1"}],
+    }
     assert (await run_probe(target(ports=[{"name": "web", "containerPort": port}]), {"httpGet": action})).success
     assert (seen[0].path, seen[0].headers["Host"], seen[0].headers["X-A"]) == ("/x", "h.example", "1")
     assert seen[0].headers["User-Agent"] == "kube-probe/1.36"
@@ -106,10 +118,14 @@ async def test_exec() -> None:
     assert result.output == 'command timed out: "sleep 9" timed out after 1s'
 
 
-@pytest.mark.parametrize(("status", "problem"), [
-    (b"\x08\x01", None), (b"\x08\x02", 'service unhealthy (responded with "NOT_SERVING")'),
-    (b"", 'service unhealthy (responded with "UNKNOWN")'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (b"\x08\x01", None),
+        (b"\x08\x02", 'service unhealthy (responded with "NOT_SERVING")'),
+        (b"", 'service unhealthy (responded with "UNKNOWN")'),
+    ],
+)
 async def test_grpc(status: bytes, problem: str | None) -> None:
     asked = []
 
@@ -166,9 +182,10 @@ class World:
         self.reports: list[tuple[str, str]] = []
         self.woken = asyncio.Event()
         self.manager = ProbeManager(
-            self.runtime, lambda pod, name, kind, output: self.reports.append((kind, output)),  # type: ignore[arg-type]
+            self.runtime,
+            lambda pod, name, kind, output: self.reports.append((kind, output)),  # type: ignore[arg-type]
             lambda uid: self.woken.set(),
-        )  # fmt: skip
+        )
 
     async def until_woken(self) -> None:
         async with asyncio.timeout(5):
@@ -210,7 +227,9 @@ async def test_liveness_that_fails_is_told_once_and_reported_each_time() -> None
 
 async def test_a_restarted_agent_believes_what_was_reported_of_the_same_container() -> None:
     p = pod(container(startupProbe=FAST, readinessProbe=FAST))
-    p["status"]["containerStatuses"] = [{"name": "c", "containerID": "containerd://c-0", "ready": True, "started": True}]
+    p["status"]["containerStatuses"] = [
+        {"name": "c", "containerID": "containerd://c-0", "ready": True, "started": True}
+    ]
     world = World()
     world.manager.update(p, looked(running()), ending=False)
     assert world.manager.verdicts("u1")[:2] == (frozenset({"c-0"}), frozenset({"c-0"}))

@@ -78,8 +78,12 @@ def test_a_failed_try_waits() -> None:
 
 
 def test_a_restarted_agent_reads_what_is_in_force_from_the_status() -> None:
-    status = {"containerStatuses": [{"containerID": "containerd://c-0", "resources": OLD},
-                                    {"containerID": "containerd://gone", "resources": {}}]}  # fmt: skip
+    status = {
+        "containerStatuses": [
+            {"containerID": "containerd://c-0", "resources": OLD},
+            {"containerID": "containerd://gone", "resources": {}},
+        ]
+    }
     assert resources_in_force(status, observed(running()).runtime) == {"c-0": OLD}
 
 
@@ -87,5 +91,6 @@ def test_events_carry_the_whole_request() -> None:
     p = asking("200m")
     assert json.loads(describe_resize(p, "why")) == {
         "containers": [{"name": "c", "resources": {"requests": {"cpu": "200m", "memory": "64Mi"}}}],
-        "generation": 1, "error": "why",
-    }  # fmt: skip
+        "generation": 1,
+        "error": "why",
+    }

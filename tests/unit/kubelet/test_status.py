@@ -26,8 +26,10 @@ def conditions(found):
 def test_running() -> None:
     found = status(pod(), observed(running()))
     assert found["phase"] == "Running"
-    assert conditions(found) == [(t, "True", None) for t in (
-        "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")]  # fmt: skip
+    assert conditions(found) == [
+        (t, "True", None)
+        for t in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    ]
     assert found["podIP"] == "10.244.0.5"
     assert found["hostIPs"] == [{"ip": "10.200.0.11"}]
     assert found["observedGeneration"] == 1
@@ -53,10 +55,12 @@ def test_success_is_told_when_the_sandbox_is_gone() -> None:
     found = status(p, observed(exited(), sandboxes=(STOPPED,), ending=ending))
     assert found["phase"] == "Succeeded"
     assert conditions(found) == [
-        ("PodReadyToStartContainers", "False", None), ("Initialized", "True", "PodCompleted"),
-        ("Ready", "False", "PodCompleted"), ("ContainersReady", "False", "PodCompleted"),
+        ("PodReadyToStartContainers", "False", None),
+        ("Initialized", "True", "PodCompleted"),
+        ("Ready", "False", "PodCompleted"),
+        ("ContainersReady", "False", "PodCompleted"),
         ("PodScheduled", "True", None),
-    ]  # fmt: skip
+    ]
     assert found["containerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
 
 
@@ -67,7 +71,10 @@ def test_failure_with_a_message() -> None:
     state = found["containerStatuses"][0]["state"]["terminated"]
     assert (state["exitCode"], state["reason"], state["message"]) == (3, "Error", "last words\n")
     assert conditions(found)[1:4] == [
-        ("Initialized", "True", None), ("Ready", "False", "PodFailed"), ("ContainersReady", "False", "PodFailed")]  # fmt: skip
+        ("Initialized", "True", None),
+        ("Ready", "False", "PodFailed"),
+        ("ContainersReady", "False", "PodFailed"),
+    ]
 
 
 def test_crash_loop_is_running_by_phase() -> None:
@@ -93,7 +100,10 @@ def test_an_init_container_that_failed_for_good() -> None:
     p = pod(init=[container("i1")], restartPolicy="Never")
     found = status(p, observed(exited("i1", 2), sandboxes=(STOPPED,), ending=Ending(9.0, 30)))
     assert found["phase"] == "Failed"
-    assert conditions(found)[1:3] == [("Initialized", "False", "ContainersNotInitialized"), ("Ready", "False", "PodFailed")]
+    assert conditions(found)[1:3] == [
+        ("Initialized", "False", "ContainersNotInitialized"),
+        ("Ready", "False", "PodFailed"),
+    ]
     assert found["containerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
 
 
@@ -152,3 +162,15 @@ def test_a_deleted_pod_ends_in_the_phase_that_its_containers_earned() -> None:
     assert status(pod(), observed(exited(), sandboxes=(STOPPED,), ending=ending))["phase"] == "Succeeded"
     assert status(pod(), observed(exited(code=137), sandboxes=(STOPPED,), ending=ending))["phase"] == "Failed"
     assert status(pod(), observed(sandboxes=(), ending=ending))["phase"] == "Pending"
+
+
+def test_an_eviction_by_the_node_is_told_as_a_disruption_once() -> None:
+    ending = Ending(9.0, 0, "Evicted", "The node was low on resource: memory. ", disruption=True)
+    found = status(pod(), observed(exited(code=137), sandboxes=(STOPPED,), ending=ending))
+    assert (found["phase"], found["reason"]) == ("Failed", "Evicted")
+    assert found["conditions"][0]["type"] == "DisruptionTarget"
+    assert found["conditions"][0]["reason"] == "TerminationByKubelet"
+    ours = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+    theirs = {**ours, "reason": "DeletionByTaintManager"}
+    assert status_patch({"conditions": []}, {"conditions": [ours]})["conditions"] == [ours]
+    assert status_patch({"conditions": [theirs]}, {"conditions": [ours]}) == {}

@@ -23,8 +23,12 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def facts(**more) -> VolumeFacts:
     config_map = {"data": {"k": "v"}, "binaryData": {"b": "AAEC"}}
     secret = {"data": {"p": base64.b64encode(b"word").decode()}}
-    known = {"config_maps": {"m": config_map, "gone": None}, "secrets": {"s": secret, "gone": None},
-             "tokens": {("", 3600): "eyJ", ("x", 600): "eyX"}, "trust_bundles": {}}  # fmt: skip
+    known = {
+        "config_maps": {"m": config_map, "gone": None},
+        "secrets": {"s": secret, "gone": None},
+        "tokens": {("", 3600): "eyJ", ("x", 600): "eyX"},
+        "trust_bundles": {},
+    }
     return VolumeFacts(**{**known, **more})
 
 
@@ -40,13 +44,21 @@ def test_config_maps_and_secrets() -> None:
     }
 
 
-@pytest.mark.parametrize(("volume", "message"), [
-    ({"configMap": {"name": "gone"}}, 'configmap "gone" not found'),
-    ({"secret": {"secretName": "gone"}}, 'secret "gone" not found'),
-    ({"configMap": {"name": "m", "items": [{"key": "x", "path": "x"}]}},
-     "configmap references non-existent config key: x"),
-    ({"secret": {"secretName": "s", "items": [{"key": "x", "path": "x"}]}}, "references non-existent secret key: x"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("volume", "message"),
+    [
+        ({"configMap": {"name": "gone"}}, 'configmap "gone" not found'),
+        ({"secret": {"secretName": "gone"}}, 'secret "gone" not found'),
+        (
+            {"configMap": {"name": "m", "items": [{"key": "x", "path": "x"}]}},
+            "configmap references non-existent config key: x",
+        ),
+        (
+            {"secret": {"secretName": "s", "items": [{"key": "x", "path": "x"}]}},
+            "references non-existent secret key: x",
+        ),
+    ],
+)
 def test_what_is_missing_fails_unless_optional(volume, message: str) -> None:
     with pytest.raises(VolumeError) as caught:
         payload(volume)
@@ -64,14 +76,18 @@ def test_a_projection_is_one_tree() -> None:
     ]
     volume = {"projected": {"sources": sources, "defaultMode": 0o640}}
     assert payload(volume) == {
-        "token": Item(b"eyJ", 0o640), "sub/k": Item(b"v", 0o640), "ns": Item(b"ns", 0o640),
-    }  # fmt: skip
+        "token": Item(b"eyJ", 0o640),
+        "sub/k": Item(b"v", 0o640),
+        "ns": Item(b"ns", 0o640),
+    }
     assert referenced_objects(volume) == {("configmaps", "m")}
     assert token_requests(volume) == [("", 3600)]
 
 
 def test_a_token_is_private_to_the_pods_user_or_group() -> None:
-    volume = {"projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "x", "expirationSeconds": 600}}]}}
+    volume = {
+        "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "x", "expirationSeconds": 600}}]}
+    }
     assert payload(volume)["t"] == Item(b"eyX", 0o644)
     assert payload(volume, pod(securityContext={"runAsUser": 7}))["t"] == Item(b"eyX", 0o600, 7)
     assert payload(volume, pod(securityContext={"fsGroup": 7}))["t"].mode == 0o600
@@ -145,7 +161,12 @@ def test_host_paths_are_what_they_are_said_to_be(tmp_path: Path, monkeypatch: py
         server.bind("s")
     assert prepare_host_path({"path": str(made), "type": "DirectoryOrCreate"}).is_dir()
     assert prepare_host_path({"path": str(tmp_path / "g"), "type": "FileOrCreate"}).is_file()
-    for path, kind in ((file, "File"), (tmp_path, "Directory"), (tmp_path / "s", "Socket"), (Path("/dev/null"), "CharDevice")):
+    for path, kind in (
+        (file, "File"),
+        (tmp_path, "Directory"),
+        (tmp_path / "s", "Socket"),
+        (Path("/dev/null"), "CharDevice"),
+    ):
         assert prepare_host_path({"path": str(path), "type": kind}) == path
     with pytest.raises(VolumeError, match=f"hostPath type check failed: {file} is not a directory"):
         prepare_host_path({"path": str(file), "type": "Directory"})
