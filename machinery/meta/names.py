@@ -183,11 +183,14 @@ def c_identifier(value: str) -> list[str]:
     return [] if _c_identifier_re.fullmatch(value) else [_C_IDENTIFIER_TEXT]
 
 
+_env_name_re = re.compile(r"[ -<>-~]+")
+
+
 def env_var_name(value: str) -> list[str]:
     """Any printable ASCII but `=`."""
     if not value:
         return ["environment variable name" + " must be non-empty"]
-    if any(not " " <= c <= "~" or c == "=" for c in value):
+    if not _env_name_re.fullmatch(value):
         return [
             "a valid environment variable name must consist only of printable ASCII characters other than '='"
         ]

@@ -7,8 +7,12 @@ would change what others own, and drops what it used to own, no longer names, an
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection
+from hashlib import blake2b
 from typing import Any, Final
+
+import orjson
 
 from machinery.meta.apply.client_side import KUBECTL, adopted_fields, refresh_annotation
 from machinery.meta.apply.compare import Comparison, compare, field_set, with_parents
@@ -114,6 +118,8 @@ def update_managed_fields(
     `new` is the object as decoded and defaulted, before anything of the server's own is filled in; `ignored` what the
     request may not touch (`reset_fields`). An object that is not tracked stays so: the answer is then empty.
     """
+    if live is None and not ignored and not subresource:
+        return _first_entries(new, manager, api_version, schema, time, served_versions, built_in)
     owners = _starting_owners(live, new, subresource)
     if live is not None and not owners:
         return []
@@ -123,6 +129,37 @@ def update_managed_fields(
         ignored or {}, _known_versions(api_version, served_versions))
     fold_updates(owners)
     return write_entries(owners)
+
+
+#: What a creation owns depends on the object's bytes alone, and objects come in series: remembered by digest.
+_first: OrderedDict[bytes, bytes] = OrderedDict()
+_REMEMBERED: Final = 512
+
+
+def _first_entries(
+    new: Object, manager: str, api_version: str, schema: SchemaNode, time: str,
+    served_versions: Collection[str] | None, built_in: bool,
+) -> list[dict[str, Any]]:
+    """The entries of an object that is created by a plain write: one, of everything that was sent and defaulted."""
+    kind = str(new.get("kind", ""))
+    owned = _owned_part(new, {})
+    told = orjson.dumps([owned, manager, api_version, kind, id(schema), built_in])
+    digest = blake2b(told, digest_size=16).digest()
+    kept = _first.get(digest)
+    if kept is None:
+        owners: Owners = {}
+        _record_update(
+            zero_object(kind, built_in), new, owners, owner(manager, UPDATE, api_version, ""), api_version,
+            shape_of(schema), time, {}, _known_versions(api_version, served_versions))
+        kept = _first[digest] = orjson.dumps(write_entries(owners))
+        if len(_first) > _REMEMBERED:
+            _first.popitem(last=False)
+    else:
+        _first.move_to_end(digest)
+    entries: list[dict[str, Any]] = orjson.loads(kept)
+    for entry in entries:
+        entry["time"] = time
+    return entries
 
 
 def _record_update(
