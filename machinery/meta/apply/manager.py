@@ -118,8 +118,8 @@ def update_managed_fields(
     `new` is the object as decoded and defaulted, before anything of the server's own is filled in; `ignored` what the
     request may not touch (`reset_fields`). An object that is not tracked stays so: the answer is then empty.
     """
-    if live is None and not ignored and not subresource:
-        return _first_entries(new, manager, api_version, schema, time, served_versions, built_in)
+    if live is None and not subresource:
+        return _first_entries(new, manager, api_version, schema, time, ignored or {}, served_versions, built_in)
     owners = _starting_owners(live, new, subresource)
     if live is not None and not owners:
         return []
@@ -137,20 +137,20 @@ _REMEMBERED: Final = 512
 
 
 def _first_entries(
-    new: Object, manager: str, api_version: str, schema: SchemaNode, time: str,
+    new: Object, manager: str, api_version: str, schema: SchemaNode, time: str, ignored: FieldSet,
     served_versions: Collection[str] | None, built_in: bool,
 ) -> list[dict[str, Any]]:
     """The entries of an object that is created by a plain write: one, of everything that was sent and defaulted."""
     kind = str(new.get("kind", ""))
-    owned = _owned_part(new, {})
-    told = orjson.dumps([owned, manager, api_version, kind, id(schema), built_in])
+    owned = _owned_part(new, ignored)
+    told = orjson.dumps([owned, manager, api_version, kind, id(schema), built_in, ignored])
     digest = blake2b(told, digest_size=16).digest()
     kept = _first.get(digest)
     if kept is None:
         owners: Owners = {}
         _record_update(
             zero_object(kind, built_in), new, owners, owner(manager, UPDATE, api_version, ""), api_version,
-            shape_of(schema), time, {}, _known_versions(api_version, served_versions))
+            shape_of(schema), time, ignored, _known_versions(api_version, served_versions))
         kept = _first[digest] = orjson.dumps(write_entries(owners))
         if len(_first) > _REMEMBERED:
             _first.popitem(last=False)
@@ -273,7 +273,7 @@ def _apply(
 def _prune(merged: Object, last: FieldSet, owners: Owners, shape: Shape) -> Object:
     """Take out what the manager used to own and nobody owns now."""
     dropped = with_parents(last, shape)
-    pruned = remove(shape, merged, dropped) or {}
+    pruned = remove(shape, merged, dropped, keep_emptied=True) or {}
     all_fields = with_parents(field_set(shape, merged), shape)
     kept = with_parents(field_set(shape, pruned), shape)
     owned: FieldSet = {}
@@ -281,7 +281,7 @@ def _prune(merged: Object, last: FieldSet, owners: Owners, shape: Shape) -> Obje
         owned = union(owned, entry.fields)
     # What someone owns comes back. What nobody owned before stays, unless the manager's removal left it dangling.
     gone = difference(all_fields, union(kept, with_parents(owned, shape)))
-    pruned = remove(shape, merged, gone) or {}
+    pruned = remove(shape, merged, gone, keep_emptied=True) or {}
     kept = with_parents(field_set(shape, pruned), shape)
     dangling = intersection(difference(all_fields, kept), dropped)
     return remove(shape, merged, dangling) or {}
