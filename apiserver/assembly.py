@@ -29,6 +29,8 @@ from apiserver.auth.discovery_documents import (
     openid_configuration,
 )
 from apiserver.bootstrap import ensure_system_objects
+from apiserver.crd.controller import DefinitionController
+from apiserver.crd.registry import CustomKinds
 from apiserver.discovery.documents import DiscoveryDocuments
 from apiserver.discovery.health import Health
 from apiserver.discovery.openapi import OpenApi
@@ -88,9 +90,11 @@ class Assembly:
         )
         self.schemas = Schemas()
         self.proxy = ReverseProxy()
+        self.printers = TablePrinters()
         self.summaries: SummarySource | None = None
+        self.custom = CustomKinds()
         self.pipeline = WritePipeline(
-            self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
+            self.schemas, defaulter=self._default, validator=_validator(self.custom), tracker=track,
         )
         low, _, high = options.service_node_port_range.partition("-")
         self.strategies = StrategyTable(node_ports=(int(low), int(high)))
@@ -107,8 +111,15 @@ class Assembly:
         self.health.store_ok = True
         await self.resources.start()
         self.strategies.connect(self.reader, self.writer)
+        self.definitions = DefinitionController(
+            self.kinds, self.resources, self.schemas, self.printers, self.custom, self.reader, self.writer
+        )
+        await self.definitions.start()
         self.health.caches_ok = True
         self._build_edge()
+
+    def _default(self, kind: Kind, obj: dict[str, Any]) -> None:
+        (self.custom.default if kind.custom else apply_defaults)(kind, obj)
 
     async def bootstrap(self) -> None:
         await ensure_system_objects(self.options, self.reader, self.writer, self.kinds)
@@ -118,6 +129,7 @@ class Assembly:
         self.health.bootstrapped = True
 
     async def close(self) -> None:
+        await self.definitions.close()
         await self.proxy.close()
         if self.summaries is not None:
             await self.summaries.close()
@@ -138,7 +150,7 @@ class Assembly:
         documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")
         paths = Paths(documents, self.health, OpenApi(self.kinds))
         self._add_key_documents(paths)
-        parts = Parts(self.kinds, self.resources, self.schemas, BodyReader(self.kinds), TablePrinters())
+        parts = Parts(self.kinds, self.resources, self.schemas, BodyReader(self.kinds), self.printers, self.custom)
         api = Api(parts, paths)
         self._add_reviews(api, reviews)
         api.answer("*", "*", "scale", scale)
@@ -210,14 +222,16 @@ class Assembly:
         paths.add(KEYS_PATH, serve(key_set(keys), KEYS_MEDIA_TYPE))
 
 
-def _validator() -> Any:
+def _validator(custom: CustomKinds) -> Any:
     """Validation of the kinds that have rules; of the others only what holds for every update."""
     from apiserver import validation
 
     known = validation.rules._table()
 
     def validate(kind: Kind, obj: dict[str, Any], old: dict[str, Any] | None, subresource: str) -> list[dict[str, Any]]:
-        if kind.custom or (kind.group, kind.kind) in known:
+        if kind.custom:
+            return validation.validate(kind, obj, old, subresource) + custom.causes(kind, obj)
+        if (kind.group, kind.kind) in known:
             return validation.validate(kind, obj, old, subresource)
         return update_causes(obj, old) if old is not None else []  # once more, as upstream's strategies do
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apiserver.endpoints.bodies import read_body, report_problems, yaml_lines
+from apiserver.endpoints.bodies import decode_kind, read_body, report_problems, yaml_lines
 from apiserver.endpoints.options import WriteOptions
 from apiserver.endpoints.request import Request, reply
 from apiserver.registry import objectmeta
@@ -10,7 +10,7 @@ from apiserver.registry.tracking import set_managed_fields
 from apiserver.server.negotiate import MediaType
 from apiserver.server.responses import Reply
 from machinery.api.bodies import BodyError, parse_yaml
-from machinery.api.decode import DecodeError, decode
+from machinery.api.decode import DecodeError
 from machinery.meta.apply import apply_object, reset_fields
 from machinery.meta.errors import ApiError, bad_request
 from machinery.meta.objects import Object, deep_copy
@@ -40,7 +40,7 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
         obj = {"kind": kind.kind, "apiVersion": kind.api_version, **rest}
         obj.setdefault("metadata", {})
         try:
-            decode(obj, schema)
+            decode_kind(obj, schema, kind)
         except DecodeError as error:
             raise ApiError(500, "", _unconvertible(config, str(error)), None) from None
         if live is not None:
@@ -118,6 +118,9 @@ async def apply_to_scale(request: Request, answer: MediaType, options: WriteOpti
     from machinery.api.schema import schema_for_kind
     from machinery.meta.apply import scale as ownership
 
+    if request.kind.custom:
+        text = f"no corresponding type for {request.kind.api_version}, Kind={request.kind.kind}"
+        raise ApiError(500, "", f"failed to create typed live object: {text}", None)
     config, doubled = read_configuration(body, options.strictness)
     report_problems(request.context, doubled, options.strictness, "Scale", "v1")
     write = request.write(options, options_kind="PatchOptions")

@@ -16,11 +16,11 @@ from apiserver.server.context import RequestContext
 from apiserver.server.listen import MAX_BODY_BYTES
 from apiserver.server.negotiate import JSON, OBJECT_TYPES, PROTOBUF, YAML
 from machinery.api.bodies import BodyError, parse_json, parse_json_exactly, parse_yaml
-from machinery.api.decode import DecodeError, decode, strict_problems
+from machinery.api.decode import DecodeError, decode, prune_unknown, strict_problems
 from machinery.api.kinds import Kind
-from machinery.api.schema import SchemaNode
+from machinery.api.schema import META, SchemaNode, schema_by_name
 from machinery.api.table import KindTable
-from machinery.meta.errors import ApiError, bad_request, too_large
+from machinery.meta.errors import ApiError, bad_request, invalid, too_large
 
 SCHEME = 'pkg/api/legacyscheme/scheme.go:30'
 SUMMARY_BYTES = 30
@@ -143,6 +143,12 @@ class BodyReader:
         version: str, kind: str, schema: SchemaNode | None, strictness: str, code: int = 400,
     ) -> Object:
         """A parsed value as an object of the kind; ``code`` is the status of a strictness error."""
+        row = self._kinds.by_kind(group, version, kind)
+        if row is not None and row.custom:
+            obj = check_custom_type(value, body, row)
+            unknown = decode_custom_object(obj, schema, kind, version)
+            report_problems(context, strict_problems(unknown, doubled), strictness, kind, version, code)
+            return obj
         obj = check_type_meta(self._kinds, value, body, group, version, kind)
         if schema is not None:
             unknown = decode_object(obj, schema, body, media, kind, version)
@@ -256,3 +262,58 @@ def internal_package(group: str) -> str:
     if group in ("", "events.k8s.io"):
         return "core"
     return group.partition(".")[0]
+
+
+# -- custom resources --------------------------------------------------------------------------------------------------
+
+
+def check_custom_type(value: Any, body: bytes, kind: Kind) -> Object:
+    """A custom resource must say what it is."""
+    if not isinstance(value, dict):
+        return check_type_meta(KindTable(), value, body, kind.group, kind.version, kind.kind)
+    given_kind, given_version = value.get("kind"), value.get("apiVersion")
+    text = body.decode("utf-8", "replace").strip()
+    if not given_kind:
+        raise unrecognized(kind.kind, f"Object 'Kind' is missing in '{text}'", body)
+    if not given_version:
+        raise unrecognized(kind.kind, f"Object 'apiVersion' is missing in '{text}'", body)
+    if given_version != kind.api_version:
+        raise bad_request(
+            f"the API version in the data ({given_version}) does not match the expected API version ({kind.api_version})"
+        )
+    if given_kind != kind.kind:
+        name = (value.get("metadata") or {}).get("name") or ""
+        raise invalid(kind.group, given_kind, name, [{
+            "reason": "FieldValueInvalid", "field": "kind",
+            "message": f'Invalid value: "{given_kind}": must be {kind.kind}',
+        }])  # fmt: skip
+    rest = {name: item for name, item in value.items() if name not in ("kind", "apiVersion")}
+    obj = {"kind": given_kind, "apiVersion": given_version, **rest}
+    if obj.get("metadata") is None:
+        obj["metadata"] = {}
+    return obj
+
+
+def decode_custom_object(obj: Object, schema: SchemaNode | None, kind: str, version: str) -> list[str]:
+    """Metadata is decoded as everyone's; of the rest what the schema does not know is taken out. Types are validated
+    later, with everything else that is wrong."""
+    try:
+        unknown = decode_custom(obj, schema)
+    except DecodeError as error:
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from None
+    return unknown
+
+
+def decode_custom(obj: Object, schema: SchemaNode | None) -> list[str]:
+    meta = schema_by_name(META + "ObjectMeta")
+    unknown: list[str] = []
+    if meta is not None and isinstance(obj.get("metadata"), dict):
+        unknown = [f"metadata.{path}" for path in decode(obj["metadata"], meta)]
+    if schema is not None:
+        unknown = prune_unknown(obj, schema) + unknown
+    return unknown
+
+
+def decode_kind(obj: Object, schema: SchemaNode, kind: Kind) -> list[str]:
+    """``decode`` for built-in and custom kinds alike."""
+    return decode_custom(obj, schema) if kind.custom else decode(obj, schema)

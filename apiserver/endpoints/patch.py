@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from apiserver.endpoints.bodies import read_body, report_problems, unsupported
+from apiserver.endpoints.bodies import decode_kind, read_body, report_problems, unsupported
 from apiserver.endpoints.options import read_write_options
 from apiserver.endpoints.request import Request, reply
 from apiserver.registry import objectmeta
 from apiserver.server.responses import Reply
 from machinery.api.bodies import BodyError, parse_json
 from machinery.api.decode import DecodeError, decode, strict_problems
+from machinery.api.kinds import Kind
 from machinery.api.schema import SchemaNode
 from machinery.meta.errors import ApiError
 from machinery.meta.go_format import go_value
@@ -114,7 +115,7 @@ def decode_patched(
         raise bad_patch(shown, f'no kind "{given[1]}" is registered for version "{given[0]}"')
     problems = list(doubled)
     if schema is not None:
-        problems = strict_problems(_decode(obj, schema, shown), problems)
+        problems = strict_problems(_decode(obj, schema, shown, kind), problems)
     _report(request, problems, strictness, shown)
     rest = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
     obj = {"kind": kind.kind, "apiVersion": kind.api_version, **rest}
@@ -143,9 +144,9 @@ def _as_object(patched: Any) -> Object:
     return patched
 
 
-def _decode(obj: Object, schema: SchemaNode, shown: str) -> list[str]:
+def _decode(obj: Object, schema: SchemaNode, shown: str, kind: Kind | None = None) -> list[str]:
     try:
-        return decode(obj, schema)
+        return decode(obj, schema) if kind is None else decode_kind(obj, schema, kind)
     except DecodeError as error:
         text = str(error) if shown[:1] in ("{", "[") else unstructured_complaint(str(error))
         raise bad_patch(shown, text) from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from apiserver.auth.interface import User
+from apiserver.crd.registry import CustomKinds
 from apiserver.endpoints.bodies import BodyReader
 from apiserver.endpoints.output import Presenter, Printers, include_object
 from apiserver.endpoints.options import WriteOptions
@@ -32,6 +33,7 @@ class Parts:
     schemas: Schemas
     bodies: BodyReader
     printers: Printers
+    custom: CustomKinds
 
 
 class Request:

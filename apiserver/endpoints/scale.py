@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from apiserver.crd.definitions import ScalePaths
 from apiserver.endpoints.options import bad_resource_version, parse_uint, read_write_options
 from apiserver.endpoints.output import Presenter
 from apiserver.endpoints.patch import APPLY, decode_scale, make_change, patch_type
@@ -22,7 +23,7 @@ from machinery.api.schema import schema_for_kind
 from apiserver.registry.tracking import set_managed_fields
 from machinery.meta.apply import scale as ownership
 from machinery.meta.apply import update_managed_fields
-from machinery.meta.errors import bad_request, conflict, invalid
+from machinery.meta.errors import bad_request, conflict, internal, invalid
 from machinery.meta.objects import Object, deep_copy
 from machinery.meta.selectors import label_selector_from_dict, label_selector_from_map
 
@@ -53,7 +54,7 @@ async def _get(request: Request, media: MediaType) -> Reply:
     entry = await store.cacher.get(store.key(route.namespace, route.name), revision=int(asked) if asked else None)
     if entry is None:
         raise store.not_found(route.kind, route.name)
-    return reply(presenter(request, media).object(to_scale(entry.parsed)), media)
+    return reply(presenter(request, media).object(show(request, entry.parsed)), media)
 
 
 async def _update(request: Request, media: MediaType) -> Reply:
@@ -88,27 +89,32 @@ async def _write(
     request: Request, media: MediaType, wanted: Any, options: Any, options_kind: str, *, patch: bool = False
 ) -> Reply:
     write = request.write(options, options_kind=options_kind)
+    not_there = patch  # a PUT may give a custom resource its first replicas
 
     def transform(parent: Object) -> Object:
-        before = to_scale(parent)
+        before = show(request, parent, strict=not_there)
         new = wanted(deep_copy(before))
         check(request, new, before)
-        changed = with_replicas(parent, (new.get("spec") or {}).get("replicas") or 0)
+        paths = paths_of(request)
+        changed = with_replicas(parent, (new.get("spec") or {}).get("replicas") or 0, paths)
         changed["metadata"] = dict(parent["metadata"])
-        _track(changed, before, to_scale(changed), write.manager, write.now, request.kind.api_version)
+        where = paths.spec_replicas if paths is not None else ("spec", "replicas")
+        _track(changed, before, show(request, changed), write.manager, write.now, request.kind.api_version, where)
         return changed
 
     try:
         outcome = await request.store.update(write, transform, patch=True, tracked=True)
     finally:
         request.take_warnings(write)
-    return reply(presenter(request, media).object(to_scale(outcome.obj)), media)
+    return reply(presenter(request, media).object(show(request, outcome.obj)), media)
 
 
-def _track(parent: Object, before: Object, after: Object, manager: str, now: str, api_version: str) -> None:
+def _track(
+    parent: Object, before: Object, after: Object, manager: str, now: str, api_version: str, path: tuple[str, ...]
+) -> None:
     """Ownership as the Scale shows it, carried back to the parent's replicas."""
     stored = parent["metadata"].get("managedFields")
-    shown = {**before, "metadata": {**before["metadata"], "managedFields": ownership.to_scale(stored)}}
+    shown = {**before, "metadata": {**before["metadata"], "managedFields": ownership.to_scale(stored, path)}}
     new = {**after, "metadata": {**after["metadata"], "managedFields": shown["metadata"]["managedFields"]}}
     schema = schema_for_kind("autoscaling", "v1", "Scale")
     managed = update_managed_fields(
@@ -116,7 +122,7 @@ def _track(parent: Object, before: Object, after: Object, manager: str, now: str
         time=now, subresource="scale",
     )  # fmt: skip
     if stored or managed:
-        set_managed_fields(parent, ownership.to_parent(stored, managed, api_version))
+        set_managed_fields(parent, ownership.to_parent(stored, managed, api_version, path))
 
 
 def check(request: Request, new: Object, before: Object) -> None:
@@ -131,11 +137,49 @@ def check(request: Request, new: Object, before: Object) -> None:
     replicas = (new.get("spec") or {}).get("replicas") or 0
     if not isinstance(replicas, int):
         raise bad_request("spec.replicas must be an integer")
+    if replicas < 0 and kind.custom:
+        path = "." + ".".join(paths_of(request).spec_replicas)  # type: ignore[union-attr]
+        raise invalid(kind.group, kind.kind, name, [{
+            "reason": "FieldValueInvalid", "field": path,
+            "message": f"Invalid value: {replicas}: should be a non-negative integer",
+        }])  # fmt: skip
     if replicas < 0:
         raise invalid("autoscaling", "Scale", name, [{
             "reason": "FieldValueInvalid", "field": "spec.replicas",
             "message": f"Invalid value: {replicas}: must be greater than or equal to 0",
         }])  # fmt: skip
+
+
+def paths_of(request: Request) -> ScalePaths | None:
+    """Where a custom resource keeps its numbers; None for built-in kinds, which all do it alike."""
+    version = request.parts.custom.of(request.kind)
+    return version.scale if version is not None else None
+
+
+def show(request: Request, parent: Object, *, strict: bool = True) -> Object:
+    paths = paths_of(request)
+    if paths is None:
+        return to_scale(parent)
+    replicas = _at(parent, paths.spec_replicas)
+    if replicas is None and strict:
+        text = f'the spec replicas field ".{".".join(paths.spec_replicas)}" does not exist'
+        raise internal(text)
+    selector = _at(parent, paths.label_selector) if paths.label_selector else None
+    shown = {
+        "kind": parent["kind"], "metadata": parent["metadata"], "spec": {"replicas": replicas or 0},
+        "status": {"replicas": _at(parent, paths.status_replicas) or 0},
+    }  # fmt: skip
+    scale = to_scale(shown)
+    if selector:
+        scale["status"]["selector"] = selector
+    return scale
+
+
+def _at(obj: Object, path: tuple[str, ...]) -> Any:
+    value: Any = obj
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def to_scale(parent: Object) -> Object:
@@ -161,6 +205,13 @@ def selector_text(parent: Object) -> str:
     return str(label_selector_from_dict(selector))
 
 
-def with_replicas(parent: Object, replicas: int) -> Object:
-    spec = {**(parent.get("spec") or {}), "replicas": replicas}
-    return {**parent, "spec": spec}
+def with_replicas(parent: Object, replicas: int, paths: ScalePaths | None = None) -> Object:
+    changed = dict(parent)
+    place = changed
+    *front, last = paths.spec_replicas if paths is not None else ("spec", "replicas")
+    for part in front:
+        inner = place.get(part)
+        place[part] = dict(inner) if isinstance(inner, dict) else {}
+        place = place[part]
+    place[last] = replicas
+    return changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from apiserver.auth.interface import ALL_AUTHENTICATED, SYSTEM_MASTERS, User
@@ -11,12 +12,18 @@ from apiserver.registry.interface import ChangeCallback, Object
 from apiserver.registry.resources import Resources
 from apiserver.registry.store import ResourceStore
 from apiserver.registry.strategy import Write
-from apiserver.storage.cacher import Change, make_predicate
+from apiserver.storage.cacher import Change, Predicate, make_predicate
 from machinery.api.kinds import Kind
 from machinery.meta.errors import ApiError, not_found
 from machinery.meta.objects import deep_copy
 
 SERVER_USER = User("system:apiserver", groups=(SYSTEM_MASTERS, ALL_AUTHENTICATED))
+
+
+@lru_cache(1024)
+def _everything_of(namespace: str) -> Predicate:
+    """Asked for several times in every write, by admission."""
+    return make_predicate(namespace=namespace)
 
 
 class RegistryReader:
@@ -32,7 +39,7 @@ class RegistryReader:
         store = self._resources.find(group, resource)
         if store is None:
             return ()
-        return [entry.parsed for entry in store.cacher.list_cached(make_predicate(namespace=namespace))]
+        return [entry.parsed for entry in store.cacher.list_cached(_everything_of(namespace))]
 
     def on_change(self, group: str, resource: str, callback: ChangeCallback) -> None:
         store = self._resources.find(group, resource)

@@ -42,7 +42,11 @@ class ObjectCodec:
         self._cache_name = f"as {kind.api_version}"
 
     def object_bytes(self, entry: Entry) -> bytes:
-        return entry.value if self._convert is None else entry.cached(self._cache_name, self._converted)
+        if self._convert is None:
+            if not self.kind.custom or entry.value.startswith(self._head):
+                return entry.value
+            return entry.cached(self._cache_name, self._relabelled)  # stored before the storage version moved
+        return entry.cached(self._cache_name, self._converted)
 
     def parsed(self, entry: Entry) -> Object:
         """READ-ONLY."""
@@ -53,6 +57,9 @@ class ObjectCodec:
         obj = self._convert(entry.parsed)
         ordered = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": obj["metadata"], **obj}
         return orjson.dumps(ordered)
+
+    def _relabelled(self, entry: Entry) -> bytes:
+        return orjson.dumps({**entry.parsed, "kind": self.kind.kind, "apiVersion": self.kind.api_version})
 
     def list_bytes(
         self, entries: Sequence[Entry], revision: int, next_token: str = "", remaining: int | None = None
@@ -66,7 +73,7 @@ class ObjectCodec:
             self.kind.list_kind_name.encode(), self.kind.api_version.encode(), orjson.dumps(meta),
         )  # fmt: skip
         start = self._item_from
-        if self._convert is not None:
+        if self._convert is not None or self.kind.custom:
             values = [self.object_bytes(entry) for entry in entries]
         else:
             values = [entry.value for entry in entries]

@@ -145,8 +145,13 @@ async def delete(
             await pipeline.validate_admission(write, "DELETE", None, obj)
             admitted = True
         asked = grace_seconds if grace_seconds is None or grace_seconds >= 0 else 1
+        holder = strategy.held_by(obj)
+        considered = obj
+        if holder and not obj["metadata"].get("deletionTimestamp"):
+            finalizers = [*(obj["metadata"].get("finalizers") or ()), holder]
+            considered = {**obj, "metadata": {**obj["metadata"], "finalizers": list(dict.fromkeys(finalizers))}}
         decision = plan_deletion(
-            obj, policy=policy, orphan_dependents=orphan_dependents, grace_seconds=strategy.graceful_seconds(obj, asked),
+            considered, policy=policy, orphan_dependents=orphan_dependents, grace_seconds=strategy.graceful_seconds(obj, asked),
             asked_seconds=asked,
             now=datetime.now(UTC), held=store.holds(obj), default_policy=strategy.propagation(write),
         )  # fmt: skip

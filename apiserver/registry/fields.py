@@ -82,12 +82,19 @@ TABLE: dict[tuple[str, str], dict[str, Getter]] = {
 #: Fields worth an index: agents and the service controllers ask for them all the time.
 INDEXED: dict[tuple[str, str], tuple[str, ...]] = {("", "pods"): ("spec.nodeName",)}
 
+#: The same for custom resources, as their definitions say.
+_CUSTOM: dict[tuple[str, str], Mapping[str, Getter]] = {}
+
 #: Kinds whose refusal names the kind.
 _NAMES_KIND = {"Job"}
 
 
 def getters_of(kind: Kind) -> Mapping[str, Getter]:
-    return TABLE.get(kind.storage_resource, {})
+    return TABLE.get(kind.storage_resource) or _CUSTOM.get(kind.storage_resource, {})
+
+
+def set_custom_getters(resource: tuple[str, str], getters: Mapping[str, Getter]) -> None:
+    _CUSTOM[resource] = getters
 
 
 def fields_of(kind: Kind) -> Callable[[Object], Mapping[str, str]]:
@@ -132,6 +139,6 @@ def _stored_label(kind: Kind, name: str) -> str | None:
 def _complaint(kind: Kind, name: str, has_table: bool) -> str:
     if kind.kind in _NAMES_KIND:
         return f'field label "{name}" not supported for {kind.kind}'
-    if has_table and kind.kind not in ("ReplicationController",):
+    if (has_table or kind.custom) and kind.kind not in ("ReplicationController",):
         return f"field label not supported: {name}"
     return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'

@@ -43,8 +43,11 @@ class DefinitionStrategy(SpecStrategy):
         spec = obj.get("spec") or {}
         stored = [version["name"] for version in spec.get("versions") or () if version.get("storage")]
         obj["status"] = {
-            "acceptedNames": {"kind": "", "plural": ""}, "conditions": [], "storedVersions": stored,
+            "acceptedNames": {"kind": "", "plural": ""}, "conditions": None, "storedVersions": stored,
         }  # fmt: skip
+
+    def held_by(self, obj: Object) -> str:
+        return CLEANUP
 
     def prepare_update(self, write: Write, obj: Object, old: Object) -> None:
         super().prepare_update(write, obj, old)
