@@ -102,12 +102,24 @@ def load(name: str) -> Command:
 
 
 def run(arguments: Sequence[str]) -> int:
+    arguments = list(arguments)
+    if arguments and arguments[0] in COMMANDS and COMMANDS[arguments[0]].panel == OBJECTS:
+        arguments = _take_globals(arguments)
     group = LazyGroup(
         name="navarch", no_args_is_help=True, suggest_commands=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         help="A Kubernetes-compatible cluster: on this machine in seconds, or on many.",
     )  # fmt: skip
-    return group.main(list(arguments), prog_name="navarch", standalone_mode=False) or 0
+    return group.main(arguments, prog_name="navarch", standalone_mode=False) or 0
+
+
+def _take_globals(arguments: list[str]) -> list[str]:
+    from cli.objects.global_flags import split_globals
+    from cli.objects.session import GLOBALS
+
+    kept, said = split_globals(arguments)
+    GLOBALS.set(said)
+    return kept
 
 
 def main() -> None:
@@ -150,8 +162,9 @@ def explain(error: Exception) -> str | None:
     from machinery.meta.errors import ApiError
 
     if isinstance(error, ApiError):
-        reason = f" ({error.reason})" if error.reason else ""
-        return f"Error from server{reason}: {error.message}"
+        from cli.objects.refusals import refusal_text
+
+        return refusal_text(error)
     names = {kind.__name__ for kind in type(error).__mro__}
     # By name, so that a command which never used the network need not import the client to end.
     if names & {"ConnectError", "KubeconfigError", "Unreachable", "Busy", "NoSupervisor", "LayoutError",
@@ -163,7 +176,7 @@ def explain(error: Exception) -> str | None:
 
 
 def _complain(message: str, code: int) -> int:
-    own_words = message.startswith(("Error from server", "error: "))  # what kubectl says, as kubectl says it
+    own_words = message.startswith(("Error from server", "error: ", "The "))  # what kubectl says, as kubectl says it
     print(message if own_words else f"navarch: {message}", file=sys.stderr)
     return code
 

@@ -13,6 +13,7 @@ from cli.objects.applying import Applied, ApplyOptions, apply_object
 from cli.objects.flags import Cluster, Context, Files, Kubeconfig, Namespace, OutputFormat, Recursive
 from cli.objects.manifests import read_manifests
 from cli.objects.printing import format_objects
+from cli.objects.refusals import refusal_text
 from cli.objects.session import Session, Where, run_session
 from machinery.meta.errors import ApiError
 
@@ -89,5 +90,4 @@ async def apply_all(session: Session, objects: Sequence[dict[str, Any]], options
 def explain_refusal(error: ApiError, obj: dict[str, Any]) -> str:
     if error.reason == "Conflict" and error.causes and error.causes[0].get("reason") == "FieldManagerConflict":
         return f"error: {error.message}\n{CONFLICT_ADVICE}"
-    reason = f" ({error.reason})" if error.reason else ""
-    return f"Error from server{reason}: {error.message}"
+    return refusal_text(error)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import CommandError
+from cli.objects.durations import parse_seconds
 from cli.objects.flags import (
     AllNamespaces,
     Cluster,
@@ -25,6 +26,7 @@ from cli.objects.flags import (
     Targets,
 )
 from cli.objects.manifests import read_manifests
+from cli.objects.refusals import refusal_text
 from cli.objects.resources import Resource
 from cli.objects.session import Session, Where, run_session
 from cli.objects.targets import parse_targets
@@ -42,6 +44,7 @@ class Victim:
     resource: Resource
     name: str
     namespace: str | None
+    from_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Do not wait for the node's word.")] = False,
     cascade: Annotated[str, typer.Option("--cascade", help="background, foreground or orphan.")] = "background",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until they are gone.")] = True,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait; 0 is no limit.")] = 0,
+    timeout: Annotated[str, typer.Option("--timeout", help="How long to wait; 0 is no limit.")] = "0",
     output: Annotated[str, typer.Option("-o", "--output", help="name, or nothing.")] = "",
     kubeconfig: Kubeconfig = None,
     context: Context = "",
@@ -83,8 +86,8 @@ def delete(
     grace = 0 if force and grace_period < 0 else 1 if now else grace_period if grace_period >= 0 else None
     by_file_or_all = bool(filename) or everything
     options = Options(
-        ignore_not_found or (by_file_or_all and not filename), grace, policies[cascade], wait and not force, timeout,
-        output.lstrip("=") == "name", force,
+        ignore_not_found or (by_file_or_all and not filename), grace, policies[cascade], wait and not force,
+        parse_seconds(timeout), output.lstrip("=") == "name", force,
     )  # fmt: skip
     selection = {"label_selector": selector or None, "field_selector": field_selector or None}
 
@@ -105,7 +108,7 @@ async def _of_files(session: Session, objects: Sequence[dict[str, Any]]) -> list
     for obj in objects:
         resource, metadata = resources.of_object(obj), obj.get("metadata") or {}
         namespace = (metadata.get("namespace") or session.namespace) if resource.namespaced else None
-        victims.append(Victim(resource, metadata.get("name", ""), namespace))
+        victims.append(Victim(resource, metadata.get("name", ""), namespace, True))
     return victims
 
 
@@ -144,8 +147,8 @@ async def _delete_all(session: Session, victims: Sequence[Victim], options: Opti
             )  # fmt: skip
         except ApiError as error:
             if not (is_not_found(error) and options.ignore_not_found):
-                reason = f" ({error.reason})" if error.reason else ""
-                print(f"Error from server{reason}: {error.message}", file=sys.stderr)
+                doing = 'error when deleting "STDIN"' if victim.from_file else ""
+                print(refusal_text(error, doing), file=sys.stderr)
                 code = 1
             continue
         _say(victim, options)

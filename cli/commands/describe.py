@@ -26,7 +26,7 @@ DESCRIBERS: dict[str, Describer] = {
     "ReplicationController": workloads.write_replica_set, "DaemonSet": workloads.write_daemon_set,
     "StatefulSet": workloads.write_stateful_set, "Job": workloads.write_job, "Service": others.write_service,
     "Node": others.write_node, "ConfigMap": others.write_config_map, "Secret": others.write_secret,
-    "Namespace": others.write_namespace,
+    "Namespace": others.write_namespace, "ServiceAccount": others.write_service_account,
 }  # fmt: skip
 BUILTIN_GROUPS = ("", "apps", "batch")
 WITHOUT_EVENTS = ("Secret", "Namespace")
@@ -37,7 +37,9 @@ def describe(
     namespace: Namespace = "",
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
-    show_events: Annotated[bool, typer.Option("--show-events/--no-events", help="With its events.")] = True,
+    show_events: Annotated[
+        bool | None, typer.Option("--show-events/--no-events", help="With events.", show_default="of one object")
+    ] = None,
     kubeconfig: Kubeconfig = None,
     context: Context = "",
     cluster_name: Cluster = None,
@@ -45,13 +47,14 @@ def describe(
     """Show objects in words: `describe pod web-1`, `describe node`."""
 
     async def work(session: Session) -> list[str]:
-        texts = []
+        found = []
         for target in parse_targets(targets):
             for resource in (await session.resources()).find_list(target.types):
                 where = session.namespace if resource.namespaced and not all_namespaces else None
-                for obj in await _fetch(session, resource, target.name, where, selector):
-                    texts.append(await _describe(session, resource, obj, show_events=show_events))
-        return texts
+                found += [(resource, obj) for obj in await _fetch(session, resource, target.name, where, selector)]
+        # Of many objects the events would be a request each and nobody's reading.
+        events = show_events if show_events is not None else len(found) == 1
+        return [await _describe(session, resource, obj, show_events=events) for resource, obj in found]
 
     texts = run_session(Where(kubeconfig, context, namespace, cluster_name), work)
     if not texts:

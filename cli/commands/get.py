@@ -26,6 +26,7 @@ from cli.objects.flags import (
 )  # fmt: skip
 from cli.objects.manifests import read_manifests
 from cli.objects.printing import format_objects
+from cli.objects.refusals import refusal_text
 from cli.objects.resources import Resource
 from cli.objects.session import Session, Where, run_session
 from cli.objects.tables import TABLE, Style, format_table, sort_rows
@@ -80,6 +81,7 @@ def get(
     sort_by: Annotated[str, typer.Option("--sort-by", help="JSONPath to sort by.")] = "",
     ignore_not_found: Annotated[bool, typer.Option("--ignore-not-found", help="Nothing found is fine.")] = False,
     show_managed_fields: Annotated[bool, typer.Option("--show-managed-fields")] = False,
+    raw: Annotated[str, typer.Option("--raw", help="Print what the server answers at this path.")] = "",
     kubeconfig: Kubeconfig = None,
     context: Context = "",
     cluster_name: Cluster = None,
@@ -93,6 +95,9 @@ def get(
     )  # fmt: skip
 
     async def work(session: Session) -> int:
+        if raw:
+            sys.stdout.buffer.write((await session.client.request("GET", raw)).body)
+            return 0
         if filename:
             queries = await _queries_of_files(session, read_manifests(filename, recursive=recursive))
         else:
@@ -201,6 +206,11 @@ async def _all(
         except ApiError as error:
             if error.reason == "NotFound" and options.ignore_not_found:
                 return query, {}
+            if error.reason == "BadRequest" and not query.name:
+                gv = query.resource.gv if "/" in query.resource.gv else f"/{query.resource.gv}"
+                labels, fields = selection.get("labelSelector", ""), selection.get("fieldSelector", "")
+                error.add_note(f'Unable to find "{gv}, Resource={query.resource.plural}" that match label selector '
+                               f'"{labels}", field selector "{fields}"')  # fmt: skip
             return query, error
         return query, answer.json()
 
@@ -208,8 +218,7 @@ async def _all(
 
 
 def _complain(error: ApiError) -> int:
-    reason = f" ({error.reason})" if error.reason else ""
-    print(f"Error from server{reason}: {error.message}", file=sys.stderr)
+    print(refusal_text(error), file=sys.stderr)
     return 1
 
 

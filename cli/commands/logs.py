@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,13 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import CommandError
+from cli.objects.durations import parse_seconds
 from cli.objects.flags import Cluster, Container, Context, Kubeconfig, Namespace, Selector
 from cli.objects.session import Session, Where, run_session
 from cli.objects.workloads import choose_container, pods_of, preference
 from machinery.client import resource_path
 from machinery.meta.errors import ApiError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def logs(
@@ -69,7 +67,7 @@ def query(
         if on:
             params[name] = "true"
     if since:
-        params["sinceSeconds"] = str(parse_seconds(since))
+        params["sinceSeconds"] = str(round(parse_seconds(since)))
     if since_time:
         params["sinceTime"] = since_time
     if tail >= 0 or by_selector:
@@ -77,13 +75,6 @@ def query(
     if limit_bytes:
         params["limitBytes"] = str(limit_bytes)
     return params
-
-
-def parse_seconds(text: str) -> int:
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise CommandError(f"error: {text!r} is not a duration: use 5s, 2m or 3h")
-    return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
 async def _pods(session: Session, target: str | None, selector: str, *, everything: bool) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -11,6 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import CommandError
+from cli.objects.applying import LAST_APPLIED
+from cli.objects.describe.pods import write_template
+from cli.objects.describe.writer import Writer
+from cli.objects.durations import parse_seconds
 from cli.objects.flags import Cluster, Context, Kubeconfig, Namespace, Targets
 from cli.objects.resources import Resource
 from cli.objects.revisions import change_cause, list_revisions, revision_number, undo_patch
@@ -23,6 +28,11 @@ app = typer.Typer(no_args_is_help=True, help="Status, history, undo, restart, pa
 
 POLL_SECONDS = 0.1
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+UNDO_WARNING = (
+    "Warning: resource {name} was previously managed with 'kubectl apply'. Rolling back will not update the "
+    "kubectl.kubernetes.io/last-applied-configuration annotation, which may cause unexpected behavior on future "
+    "'kubectl apply' operations. Consider using 'kubectl apply' with your previous configuration file instead."
+)
 Object = dict[str, Any]
 Step = Callable[[Session, Resource, Object], Awaitable[None]]
 
@@ -41,13 +51,14 @@ def _each(words: list[str], where: Where, step: Step) -> None:
 def status(
     targets: Targets = [],  # noqa: B006
     watch: Annotated[bool, typer.Option("-w/ ", "--watch/--no-watch", help="Until it is done.")] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait; 0 is no limit.")] = 0,
+    timeout: Annotated[str, typer.Option(help="How long to wait; 0 is no limit.")] = "0",
     namespace: Namespace = "", kubeconfig: Kubeconfig = None, context: Context = "", cluster_name: Cluster = None,
 ) -> None:  # fmt: skip
     """Say how far an update is, and wait until it is done."""
 
     async def step(session: Session, resource: Resource, obj: Object) -> None:
-        deadline = time.monotonic() + timeout if timeout > 0 else None
+        seconds = parse_seconds(timeout)
+        deadline = time.monotonic() + seconds if seconds > 0 else None
         said = ""
         while True:
             state = rollout_state(obj)
@@ -72,12 +83,21 @@ def status(
 @app.command("history")
 def history(
     targets: Targets = [],  # noqa: B006
+    revision: Annotated[int, typer.Option("--revision", help="Show this one's template.")] = 0,
     namespace: Namespace = "", kubeconfig: Kubeconfig = None, context: Context = "", cluster_name: Cluster = None,
 ) -> None:  # fmt: skip
-    """List the revisions of a workload."""
+    """List the revisions of a workload, or show one."""
     from cli.objects.columns import format_columns
 
     async def step(session: Session, resource: Resource, obj: Object) -> None:
+        if revision:
+            found = [r for r in await list_revisions(session, obj) if revision_number(r) == revision]
+            if not found or "spec" not in found[0]:
+                raise CommandError(f"error: unable to find the specified revision {revision}")
+            out = Writer()
+            write_template(out, found[0]["spec"]["template"])
+            typer.echo(f"{resource.label}/{obj['metadata']['name']} with revision #{revision}\n{out.text()}", nl=False)
+            return
         typer.echo(f"{resource.label}/{obj['metadata']['name']} ")
         rows = [[revision_number(r), change_cause(r)] for r in await list_revisions(session, obj)]
         typer.echo("\n".join(format_columns(["REVISION", "CHANGE-CAUSE"], rows)) + "\n")
@@ -100,6 +120,8 @@ def undo(
         if patch is None:
             typer.echo(f"{label} skipped rollback (current template already matches revision {to_revision})")
             return
+        if LAST_APPLIED in (obj["metadata"].get("annotations") or {}):
+            print(UNDO_WARNING.format(name=f"{resource.plural}/{obj['metadata']['name']}"), file=sys.stderr)
         kind, body = patch
         metadata = obj["metadata"]
         await session.client.patch(
@@ -136,7 +158,7 @@ def _pausing(paused: bool) -> Step:
         if resource.kind != "Deployment":
             raise CommandError(f"error: {label} cannot be {word}: only a deployment can")
         if bool(obj["spec"].get("paused")) == paused:
-            raise CommandError(f"error: {resource.full_name} {obj['metadata']['name']!r} is already {word}")
+            raise CommandError(f"error: {resource.full_name} \"{obj['metadata']['name']}\" is already {word}")
         await _patch(session, resource, obj, {"spec": {"paused": paused or None}})
         typer.echo(f"{label} {word}")
 

@@ -8,9 +8,13 @@ track of who owns which field.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cli.errors import CommandError
 from cli.objects.resources import Resource
 from cli.objects.session import Session
 from machinery.client import resource_path
@@ -18,6 +22,13 @@ from machinery.meta.errors import ApiError, is_not_found
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SERVER_SIDE_MANAGER, CLIENT_SIDE_MANAGER = "kubectl", "kubectl-client-side-apply"
+
+SOURCE = "STDIN"
+MISSING_ANNOTATION = (
+    "Warning: resource {name} is missing the kubectl.kubernetes.io/last-applied-configuration annotation which is "
+    "required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl "
+    "create --save-config or kubectl apply. The missing annotation will be patched automatically."
+)
 
 Object = dict[str, Any]
 
@@ -47,6 +58,14 @@ class Applied:
 async def apply_object(session: Session, obj: Object, options: ApplyOptions) -> Applied:
     resource = (await session.resources()).of_object(obj)
     obj = in_namespace(obj, resource, session.namespace)
+    if not obj["metadata"].get("name"):
+        raise CommandError(
+            "error: error when retrieving current configuration of:\n"
+            f'Resource: "{_dotted(resource)}, Resource={resource.plural}", GroupVersionKind: '
+            f'"{_dotted(resource)}, Kind={resource.kind}"\n'
+            f'Name: "", Namespace: "{obj["metadata"].get("namespace", "")}"\n'
+            f'from server for: "{SOURCE}": resource name may not be empty'
+        )
     path = resource_path(resource.gv, resource.plural, obj["metadata"].get("namespace"))
     if options.server_side:
         params = options.params(SERVER_SIDE_MANAGER) | {"force": "true" if options.force_conflicts else "false"}
@@ -71,8 +90,11 @@ async def _apply_client_side(
         if options.dry_run == "client":
             return Applied(resource, wanted, "created")
         params = options.params(CLIENT_SIDE_MANAGER)
-        answer = await session.client.request("POST", path, params=params, body=wanted)
+        with saying(f'error when creating "{SOURCE}"'):
+            answer = await session.client.request("POST", path, params=params, body=wanted)
         return Applied(resource, answer.json(), "created")
+    if LAST_APPLIED not in (present["metadata"].get("annotations") or {}):
+        print(MISSING_ANNOTATION.format(name=f"{resource.plural}/{name}"), file=sys.stderr)
     previous = json.loads(present["metadata"].get("annotations", {}).get(LAST_APPLIED) or "{}")
     patch = three_way_merge(previous, wanted, present)
     if not patch:
@@ -88,6 +110,20 @@ async def _apply_client_side(
     after = answer.json()
     same = after["metadata"].get("resourceVersion") == present["metadata"].get("resourceVersion")
     return Applied(resource, after, "unchanged" if same and options.dry_run == "none" else "configured")
+
+
+def _dotted(resource: Resource) -> str:
+    return resource.gv if "/" in resource.gv else f"/{resource.gv}"
+
+
+@contextmanager
+def saying(doing: str) -> Iterator[None]:
+    """A refusal remembers what was being done, for whoever puts it into words."""
+    try:
+        yield
+    except ApiError as error:
+        error.add_note(doing)
+        raise
 
 
 def in_namespace(obj: Object, resource: Resource, namespace: str) -> Object:

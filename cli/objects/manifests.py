@@ -22,7 +22,7 @@ def read_manifests(names: Iterable[str], *, recursive: bool = False) -> list[Obj
     objects = []
     for name in names:
         if name == "-":
-            objects += list(parse_objects(sys.stdin.buffer.read(), "standard input"))
+            objects += list(parse_objects(sys.stdin.buffer.read(), "STDIN"))
         else:
             for path in _files(Path(name), recursive):
                 objects += list(parse_objects(path.read_bytes(), str(path)))
@@ -65,7 +65,8 @@ def _open(document: Any, source: str) -> Iterator[Object]:
     if missing:
         names = ", ".join(f"{key} not set" for key in missing)
         names = f"[{names}]" if len(missing) > 1 else names
-        raise ManifestError(f'error: error validating "{source}": error validating data: {names}')
+        raise ManifestError(f'error: error validating "{source}": error validating data: {names}; if you choose to '
+                            "ignore these errors, turn validation off with --validate=false")
     if document["kind"].endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
             yield from _open(item, source)

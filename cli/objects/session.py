@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from cli.errors import CommandError
 from cli.local.layout import DEFAULT_CLUSTER, locate
+from cli.objects.global_flags import Globals
 from cli.objects.resources import Resources, fetch_resources
-from machinery.client import Client, load_kubeconfig
+from machinery.client import Client, ClientConfig, load_kubeconfig
 
 T = TypeVar("T")
 
@@ -37,6 +39,22 @@ class Session:
         if self._resources is None:
             self._resources = await fetch_resources(self.client)
         return self._resources
+
+
+#: Set once, by the command line, before a verb runs.
+GLOBALS: ContextVar[Globals] = ContextVar("GLOBALS", default=Globals())  # noqa: B039 (it is frozen)
+
+
+def _with_globals(config: ClientConfig, said: Globals) -> ClientConfig:
+    if said.impersonate:
+        config = replace(config, impersonate=said.impersonate)
+    if said.token:
+        config = replace(config, token=said.token, token_file="", cert_file="", cert_data=b"")
+    if said.server:
+        config = replace(config, server=said.server.rstrip("/"))
+    if said.insecure:
+        config = replace(config, insecure=True)
+    return config
 
 
 def find_kubeconfig(where: Where, environment: dict[str, str]) -> str:
@@ -64,7 +82,7 @@ def _of_cluster(name: str) -> Path:
 
 
 def run_session(where: Where, work: Callable[[Session], Awaitable[T]]) -> T:
-    config = load_kubeconfig(find_kubeconfig(where, dict(os.environ)), where.context)
+    config = _with_globals(load_kubeconfig(find_kubeconfig(where, dict(os.environ)), where.context), GLOBALS.get())
 
     async def run() -> T:
         async with Client(config, user_agent="navarch-cli") as client:

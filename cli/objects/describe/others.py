@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cli.objects.age import age_of
-from cli.objects.describe.writer import NONE, Writer, annotation_lines, annotations_of, head, labels, shown_time
+from cli.objects.describe.writer import NONE, Writer, head, labels, shown_time
 from machinery.meta.quantity import parse_quantity
 
 Object = dict[str, Any]
@@ -190,6 +190,12 @@ def write_secret(out: Writer, obj: Object, related: Object) -> None:
         out.field(key, f"{len(base64.b64decode(value))} bytes")
 
 
+def write_service_account(out: Writer, obj: Object, related: Object) -> None:
+    head(out, obj)
+    labels(out, obj)
+    out.lines("Image pull secrets", [secret["name"] for secret in obj.get("imagePullSecrets") or ()])
+
+
 def write_namespace(out: Writer, obj: Object, related: Object) -> None:
     head(out, obj, namespaced=False)
     labels(out, obj)
@@ -204,8 +210,7 @@ def write_generic(out: Writer, obj: Object, related: Object) -> None:
     """Every field, its name taken apart: `creationTimestamp` is `Creation Timestamp`."""
     metadata = obj["metadata"]
     head(out, obj)
-    out.mapping("Labels", metadata.get("labels"))
-    out.lines("Annotations", annotation_lines(annotations_of(obj)))
+    labels(out, obj)
     shown = {key: value for key, value in metadata.items() if key not in _SAID}
     _write_tree(out, {**obj, "metadata": shown}, 0)
 
@@ -216,6 +221,8 @@ _ABBREVIATIONS = {"api": "API", "uid": "UID", "url": "URL", "ip": "IP", "urls": 
 
 
 def title_of(key: str) -> str:
+    for word in ("URLs", "IPs", "UIDs", "IDs"):
+        key = key.replace(word, word.capitalize())
     return " ".join(_ABBREVIATIONS.get(word.lower(), word[:1].upper() + word[1:]) for word in _WORD.findall(key))
 
 

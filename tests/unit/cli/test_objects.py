@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from cli.commands.logs import parse_seconds, query
+from cli.commands.logs import query
 from cli.commands.port_forward import target_port
 from cli.errors import CommandError
 from cli.objects.age import format_age
 from cli.objects.applying import LAST_APPLIED, three_way_merge, with_last_applied
 from cli.objects.columns import format_columns
+from cli.objects.durations import parse_seconds
 from cli.objects.forwarding import Forward, parse_forwards
 from cli.objects.jsonpath import render_template
 from cli.objects.manifests import ManifestError, parse_objects
