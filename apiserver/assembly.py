@@ -148,7 +148,7 @@ class Assembly:
         self.pipeline.plugins = (build_chain(admission, self.reader, self.writer),)
         reviews = build_reviews(options, self.reader, authenticator, authorization)
         documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")
-        paths = Paths(documents, self.health, OpenApi(self.kinds))
+        paths = Paths(documents, self.health, OpenApi(self.kinds, self.custom))
         self._add_key_documents(paths)
         parts = Parts(self.kinds, self.resources, self.schemas, BodyReader(self.kinds), self.printers, self.custom)
         api = Api(parts, paths)

@@ -27,6 +27,10 @@ class CustomKinds:
     def of(self, kind: Kind) -> ServedVersion | None:
         return self._versions.get(id(kind))
 
+    def raw_schemas(self) -> dict[Kind, dict[str, Any]]:
+        """For OpenAPI."""
+        return {version.kind: version.raw_schema for version in self._versions.values()}
+
     def default(self, kind: Kind, obj: Object) -> None:
         version = self.of(kind)
         if version is not None:

@@ -1,84 +1,67 @@
-"""``/openapi/v2`` and ``/openapi/v3``: documents rendered on first use and kept, with ETag and hashed addresses.
+"""``/openapi/v2`` and ``/openapi/v3``: rendered when asked for, kept compressed, with ETag and hashed addresses.
 
-Most servers are never asked; the prose that explain shows is several megabytes and is read only then.
+Most servers are never asked; who asks (kubectl) asks once and then sends the ETag. The index needs no document: an
+address changes when the rows or the custom schemas behind it do.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-from typing import Any
+from collections.abc import Callable
 
+from apiserver.crd.registry import CustomKinds
 from apiserver.server.context import RequestContext
 from apiserver.server.negotiate import JSON
 from apiserver.server.responses import TEXT, Reply, encode_json
 from machinery.api.table import KindTable
 
-
 V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-V2_PROTOBUF_NAMES = (
-    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF,
-)
+V2_PROTOBUF_NAMES = ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF)
 
 
 class OpenApi:
-    def __init__(self, kinds: KindTable) -> None:
+    def __init__(self, kinds: KindTable, custom: CustomKinds) -> None:
         self._kinds = kinds
+        self._custom = custom
         self._generation = -1
         self._documents: dict[str, tuple[bytes, str]] = {}
 
     async def v2(self, context: RequestContext) -> Reply:
-        from machinery.api import openapi
+        from machinery.api import openapi  # several megabytes of code and prose
 
-        accept = context.accept
-        if any(name in accept for name in V2_PROTOBUF_NAMES) and hasattr(openapi, "v2_protobuf"):
-            body, tag = self._document("v2pb", lambda: openapi.v2_protobuf(self._kinds))
-            return self._tagged(context, body, tag, V2_PROTOBUF)
-        body, tag = self._document("v2", lambda: openapi.document_v2(self._kinds))
-        return self._tagged(context, body, tag, JSON)
+        kinds, schemas = self._kinds, self._custom.raw_schemas()
+        if any(name in context.accept for name in V2_PROTOBUF_NAMES):
+            body, tag = self._document("v2.pb", lambda: openapi.v2_protobuf(kinds, schemas))
+            return _tagged(context, body, tag, V2_PROTOBUF)
+        body, tag = self._document("v2", lambda: openapi.document_v2(kinds, schemas))
+        return _tagged(context, body, tag, JSON)
 
     async def v3_index(self, context: RequestContext) -> Reply:
-        paths: dict[str, Any] = {}
-        for path in self._plain_paths():
-            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={_plain_hash(path)}"}
-        for group, version in self._kinds.group_versions():
-            path = f"apis/{group}/{version}" if group else f"api/{version}"
-            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._hash(group, version)}"}
-        return Reply(encode_json({"paths": paths}), TEXT)
-
-    def _plain_paths(self) -> list[str]:
-        """Documents about paths that are no resources."""
-        groups = [f"apis/{group}" for group in self._kinds.groups() if group]
-        return [".well-known/openid-configuration", "api", "apis", *groups, "openid/v1/jwks", "version"]
-
-    def _hash(self, group: str, version: str) -> str:
-        """Changes when the kinds of the group-version do: cheap, so that the index needs no document."""
-        kinds = self._kinds.resources(group, version)
-        text = "".join(f"{kind.kind} {kind.plural} {id(kind) if kind.custom else ''};" for kind in kinds)
-        return hashlib.sha512(f"1.36 {group}/{version} {text}".encode()).hexdigest().upper()
-
-    async def v3_document(self, context: RequestContext, path: str) -> Reply:
-        parts = path.strip("/").split("/")
-        group, version = ("", parts[1]) if parts[0] == "api" and len(parts) == 2 else ("?", "")
-        if parts[0] == "apis" and len(parts) == 3:
-            group, version = parts[1], parts[2]
-        if (group, version) not in self._kinds.group_versions():
-            return Reply(b"", "", 404)
         from machinery.api import openapi
 
-        body, tag = self._document(path, lambda: openapi.document_v3(self._kinds, path) or b"{}")
-        reply = self._tagged(context, body, tag, JSON)
+        return Reply(encode_json(openapi.index_v3(self._kinds, self._custom.raw_schemas())), TEXT)
+
+    async def v3_document(self, context: RequestContext, path: str) -> Reply:
+        from machinery.api import openapi
+
+        path, kinds, schemas = path.strip("/"), self._kinds, self._custom.raw_schemas()
+        found = self._documents.get(path) if self._generation == kinds.generation else None
+        if found is None:
+            document = openapi.document_v3(kinds, path, schemas)
+            if document is None:
+                return Reply(b"", "", 404)
+            found = self._document(path, lambda: document)
+        reply = _tagged(context, *found, JSON)
         asked = context.query.get("hash")
-        if asked is not None:
-            if asked != self._hash(group, version):
-                location = f"/openapi/v3/{path}?hash={self._hash(group, version)}"
-                return Reply(b"", JSON, 301, {"Location": location})
-            assert reply.headers is not None
+        if asked is not None and reply.headers is not None:
+            current = openapi.document_hash(kinds, path, schemas)
+            if asked != current:
+                return Reply(b"", JSON, 301, {"Location": f"/openapi/v3/{path}?hash={current}"})
             reply.headers |= {"Cache-Control": "public, immutable"}
         return reply
 
-    def _document(self, name: str, render: Any) -> tuple[bytes, str]:
-        """Kept compressed: kubectl asks once a cluster and then sends the ETag."""
+    def _document(self, name: str, render: Callable[[], bytes]) -> tuple[bytes, str]:
         if self._generation != self._kinds.generation:
             self._documents.clear()
             self._generation = self._kinds.generation
@@ -89,18 +72,12 @@ class OpenApi:
             self._documents[name] = found
         return found
 
-    @staticmethod
-    def _tagged(context: RequestContext, packed: bytes, tag: str, media: str) -> Reply:
-        headers = {"ETag": tag, "Vary": "Accept-Encoding"}
-        request = context.request
-        if tag in request.headers.get("If-None-Match", ""):
-            return Reply(b"", media, 304, headers)
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
-            return Reply(packed, media, 200, headers | {"Content-Encoding": "gzip"})
-        return Reply(gzip.decompress(packed), media, 200, headers)
 
-
-
-
-def _plain_hash(path: str) -> str:
-    return hashlib.sha512(f"1.36 {path}".encode()).hexdigest().upper()
+def _tagged(context: RequestContext, packed: bytes, tag: str, media: str) -> Reply:
+    headers = {"ETag": tag, "Vary": "Accept-Encoding"}
+    request = context.request
+    if tag in request.headers.get("If-None-Match", ""):
+        return Reply(b"", media, 304, headers)
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        return Reply(packed, media, 200, headers | {"Content-Encoding": "gzip"})
+    return Reply(gzip.decompress(packed), media, 200, headers)

@@ -73,8 +73,11 @@ class Router:
         return self._subresource(kind, method, namespace or "", rest)
 
     def _missing(self, info: RequestInfo) -> Exception:
-        if info.group and not any(group == info.group for group in self._kinds.groups()):
-            return UnknownGroup()
+        if info.group:
+            # A custom group ends where its versions and resources do.
+            rows = [kind for kind in self._kinds if kind.group == info.group]
+            if not rows or all(kind.custom for kind in rows):
+                return UnknownGroup()
         return no_such_resource()
 
     def _collection(self, kind: Kind, method: str, namespace: str | None) -> Route:
