@@ -245,7 +245,9 @@ class Pods:
         self._start(orphan(runtime), None).remove()
 
     async def stop(self) -> None:
-        """Ends the workers, not the pods."""
+        """Ends the workers and their probes, not the pods."""
+        if self.context is not None:
+            self.context.probes.stop()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

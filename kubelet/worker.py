@@ -18,6 +18,7 @@ import structlog
 
 from kubelet.cgroups import PodCgroups
 from kubelet.cri import CriError, Runtime
+from kubelet.ending import DEADLINE_MESSAGE, DEADLINE_REASON, deadline, decide_ending, must_hurry
 from kubelet.executor import SANDBOX, Executor
 from kubelet.memory import PodMemory
 from kubelet.observed import Ending, Observed, PodRuntime
@@ -33,12 +34,10 @@ from kubelet.status.writer import StatusWriter
 from kubelet.volumes.manager import SetUpFailed, VolumeManager
 from machinery.client import Client, ConnectError
 from machinery.meta.errors import ApiError, is_conflict, is_not_found
-from machinery.meta.objects import parse_time
 from machinery.runtime.clock import SYSTEM_CLOCK, Clock
 
 log = structlog.get_logger(__name__)
 
-DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 VOLUMES = "volumes"
 #: Files that come from the API are compared again this often.
 REFRESH_SECONDS = 60.0
@@ -109,7 +108,7 @@ class PodWorker:
         before, self.pod = self.pod, pod
         if any(pod["metadata"].get(key) != before["metadata"].get(key) for key in ("labels", "annotations")):
             self._refresh_due = True  # the downward API shows them
-        if self._must_hurry(before):
+        if must_hurry(before, pod):
             self._interrupt()
         self._wake.set()
 
@@ -126,15 +125,6 @@ class PodWorker:
             self.memory.ending = Ending(self._now(), grace_seconds, reason, message, disruption=disruption)
             self._interrupt()
             self._wake.set()
-
-    def _must_hurry(self, before: Pod) -> bool:
-        """A deletion that is new, or whose grace became shorter."""
-        now, old = self.pod["metadata"], before["metadata"]
-        if not now.get("deletionTimestamp"):
-            return False
-        if not old.get("deletionTimestamp"):
-            return True
-        return int(now.get("deletionGracePeriodSeconds") or 0) < int(old.get("deletionGracePeriodSeconds") or 0)
 
     def _interrupt(self) -> None:
         if self._turn is not None and not self._turn.done():
@@ -220,7 +210,8 @@ class PodWorker:
         self.memory.exit_looks = 0
 
     def _next_look(self, plan: Plan) -> float | None:
-        times = [plan.wake_at, self._deadline()]
+        until = None if self.memory.ending is not None else deadline(self.pod, self._latest_status())
+        times = [plan.wake_at, until]
         if VOLUMES in self.memory.failures:
             times.append(self.memory.failures[VOLUMES].retry_at)
         elif self.memory.ending is None and self._context.volumes.needs_refresh(self.pod):
@@ -275,8 +266,7 @@ class PodWorker:
     def _observed(self, volumes_ready: bool = True) -> Observed:
         started, ready, unhealthy = self._context.probes.verdicts(self.uid)
         failures = {name: f for name, f in self.memory.failures.items() if name not in (SANDBOX, VOLUMES)}
-        status = self._context.writer.latest(self.pod).get("status") or {}
-        in_force = {**resources_in_force(status, self.runtime), **self.memory.in_force}
+        in_force = {**resources_in_force(self._latest_status(), self.runtime), **self.memory.in_force}
         return Observed(
             self.runtime, started, ready, unhealthy, failures, self._ending(), volumes_ready, in_force,
             self._resize(in_force),
@@ -316,28 +306,16 @@ class PodWorker:
         return plan_pod(self.pod, observed, self._now())
 
     def _ending(self) -> Ending | None:
-        """Why the pod has to end, if it has to; once decided it stays so, only the grace may become shorter."""
-        known, meta = self.memory.ending, self.pod["metadata"]
-        if self.removed or meta.get("deletionTimestamp"):
-            grace = grace_period_seconds(self.pod)
-            if known is None:
-                known = Ending(self._now(), grace)
-            elif not known.refused and (known.grace_seconds > grace or not known.reason):
-                known = dataclasses.replace(known, grace_seconds=min(known.grace_seconds, grace))
-        elif known is None and (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-            known = Ending(self._now(), grace_period_seconds(self.pod))
-        elif known is None and (deadline := self._deadline()) is not None and self._now() >= deadline:
-            known = Ending(self._now(), grace_period_seconds(self.pod), "DeadlineExceeded", DEADLINE_MESSAGE)
-            self._context.tell(self.pod, "Normal", "DeadlineExceeded", DEADLINE_MESSAGE, "")
-        self.memory.ending = known
-        return known
+        """Why the pod has to end, if it has to; the deadline's fall is told once."""
+        known = self.memory.ending
+        ending = decide_ending(self.pod, known, self._latest_status(), self._now(), removed=self.removed)
+        if ending is not None and known is None and ending.reason == DEADLINE_REASON:
+            self._context.tell(self.pod, "Normal", DEADLINE_REASON, DEADLINE_MESSAGE, "")
+        self.memory.ending = ending
+        return ending
 
-    def _deadline(self) -> float | None:
-        seconds = self.pod["spec"].get("activeDeadlineSeconds")
-        started = (self._context.writer.latest(self.pod).get("status") or {}).get("startTime")
-        if seconds is None or not started or self.memory.ending is not None:
-            return None
-        return parse_time(started).timestamp() + float(seconds)
+    def _latest_status(self) -> dict[str, Any]:
+        return self._context.writer.latest(self.pod).get("status") or {}
 
     # -- tell
 

@@ -73,6 +73,12 @@ class ProbeManager:
         for key in [key for key, probed in self._probed.items() if probed.uid == uid]:
             self._stop(self._probed.pop(key))
 
+    def stop(self) -> None:
+        """Ends every probe, for the end of the agent."""
+        for probed in self._probed.values():
+            self._stop(probed)
+        self._probed.clear()
+
     def verdicts(self, uid: str) -> tuple[frozenset[str], frozenset[str], dict[str, str]]:
         """(started, ready, unhealthy) of the pod's running containers, by container id."""
         mine = [p for p in self._probed.values() if p.uid == uid]

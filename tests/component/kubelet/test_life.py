@@ -44,8 +44,12 @@ async def test_a_pod_lives_and_leaves_nothing(cluster: Cluster) -> None:
     assert list((cluster.root / "pods").iterdir()) == []
     assert list(cluster.options.pod_logs.iterdir()) == []
     assert list(cluster.options.container_logs.iterdir()) == []
-    reasons = {event["reason"] for event in await cluster.events("life")}
-    assert reasons == {"Pulled", "Created", "Started", "Killing"}
+    expected = {"Pulled", "Created", "Started", "Killing"}
+    for _ in range(60):  # events are written beside, in their own time
+        if {event["reason"] for event in await cluster.events("life")} == expected:
+            break
+        await asyncio.sleep(0.05)
+    assert {event["reason"] for event in await cluster.events("life")} == expected
 
 
 async def test_a_killed_process_is_restarted_in_place(cluster: Cluster) -> None:
@@ -78,7 +82,8 @@ async def test_an_agent_that_restarts_restarts_nothing(cluster: Cluster) -> None
         async for event in cluster.client.watch(
             "v1", "pods", namespace="default", resource_version=before["metadata"]["resourceVersion"]
         ):
-            seen.append(event.obj)
+            if event.type == "MODIFIED":
+                seen.append(event.obj)
 
     watching = asyncio.create_task(watch())
     await cluster.start_agent()
