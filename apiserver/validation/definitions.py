@@ -64,9 +64,9 @@ def _approval(errors: Errors, definition: Object, group: str) -> None:
     where = f"metadata.annotations[{_APPROVAL}]"
     if not text:
         errors.required(where, f'protected groups must have approval annotation "{_APPROVAL}", see {_APPROVAL_LINK}')
-    elif not text.startswith("unapproved") and not (text.startswith(("https://", "http://")) and urlsplit(text).netloc):
-        errors.invalid(where, text, f'protected groups must have approval annotation "{_APPROVAL}" with either a URL or '
-                                    f'a reason starting with "unapproved", see {_APPROVAL_LINK}')
+    elif not text.startswith("unapproved") and not urlsplit(text).netloc:
+        errors.invalid(where, text, f'protected groups must have approval annotation "{_APPROVAL}" with either a URL '
+                                    f'or a reason starting with "unapproved", see {_APPROVAL_LINK}')
 
 
 def _definition_spec(errors: Errors, spec: Object) -> None:

@@ -70,8 +70,8 @@ def _merge_lists(shape: Shape, live: list[Any], config: list[Any]) -> list[Any]:
     return out
 
 
-def remove(shape: Shape, value: Any, fields: FieldSet) -> Any:
-    """The value without the fields of a set. What is emptied by that goes, too."""
+def remove(shape: Shape, value: Any, fields: FieldSet, keep_emptied: bool = False) -> Any:
+    """The value without the fields of a set. What is emptied by that goes, too, or stays as null."""
     if not fields or shape.way is Way.LEAF or not value:
         return value
     if isinstance(value, dict):
@@ -82,8 +82,8 @@ def remove(shape: Shape, value: Any, fields: FieldSet) -> Any:
             if gone is None:
                 out[name] = inner
             elif not is_member(gone):
-                left = remove(child, inner, gone)
-                if left is not None:
+                left = remove(child, inner, gone, keep_emptied)
+                if left is not None or keep_emptied:
                     out[name] = left
         return out or None
     if isinstance(value, list):
@@ -95,6 +95,6 @@ def remove(shape: Shape, value: Any, fields: FieldSet) -> Any:
             if gone is None:
                 items.append(item)
             elif not is_member(gone):
-                items.append(remove(shape.items, item, gone))
+                items.append(remove(shape.items, item, gone, keep_emptied))
         return items or None
     return value
