@@ -92,9 +92,9 @@ class Assembly:
         self.proxy = ReverseProxy()
         self.printers = TablePrinters()
         self.summaries: SummarySource | None = None
-        self.custom = CustomKinds()
+        self.custom = CustomKinds(self.kinds)
         self.pipeline = WritePipeline(
-            self.schemas, defaulter=self._default, validator=_validator(self.custom), tracker=track,
+            self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
         )
         low, _, high = options.service_node_port_range.partition("-")
         self.strategies = StrategyTable(node_ports=(int(low), int(high)))
@@ -111,15 +111,10 @@ class Assembly:
         self.health.store_ok = True
         await self.resources.start()
         self.strategies.connect(self.reader, self.writer)
-        self.definitions = DefinitionController(
-            self.kinds, self.resources, self.schemas, self.printers, self.custom, self.reader, self.writer
-        )
+        self.definitions = DefinitionController(self.kinds, self.resources, self.reader, self.writer)
         await self.definitions.start()
         self.health.caches_ok = True
         self._build_edge()
-
-    def _default(self, kind: Kind, obj: dict[str, Any]) -> None:
-        (self.custom.default if kind.custom else apply_defaults)(kind, obj)
 
     async def bootstrap(self) -> None:
         await ensure_system_objects(self.options, self.reader, self.writer, self.kinds)
@@ -222,16 +217,14 @@ class Assembly:
         paths.add(KEYS_PATH, serve(key_set(keys), KEYS_MEDIA_TYPE))
 
 
-def _validator(custom: CustomKinds) -> Any:
+def _validator() -> Any:
     """Validation of the kinds that have rules; of the others only what holds for every update."""
     from apiserver import validation
 
     known = validation.rules._table()
 
     def validate(kind: Kind, obj: dict[str, Any], old: dict[str, Any] | None, subresource: str) -> list[dict[str, Any]]:
-        if kind.custom:
-            return validation.validate(kind, obj, old, subresource) + custom.causes(kind, obj)
-        if (kind.group, kind.kind) in known:
+        if kind.custom or (kind.group, kind.kind) in known:
             return validation.validate(kind, obj, old, subresource)
         return update_causes(obj, old) if old is not None else []  # once more, as upstream's strategies do
 

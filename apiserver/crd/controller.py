@@ -12,17 +12,13 @@ from typing import Any
 
 import structlog
 
-from apiserver.crd.definitions import ServedVersion, is_established, plan_names, versions_of
-from apiserver.crd.registry import CustomKinds
-from apiserver.endpoints.printers import TablePrinters
+from apiserver.crd.definitions import is_established, plan_names, stored_row, versions_of
 from apiserver.registry import deletion
 from apiserver.registry.access import SERVER_USER, RegistryReader, RegistryWriter
-from apiserver.registry.pipeline import Schemas
+from apiserver.registry.custom import CustomKind
 from apiserver.registry.resources import Resources
 from apiserver.registry.strategies.customresources import CLEANUP
 from apiserver.registry.strategy import Write
-from machinery.api.kinds import Kind
-from machinery.api.printers.custom import custom_printer
 from machinery.api.table import KindTable
 from machinery.meta.conditions import set_condition
 from machinery.meta.errors import ApiError, is_conflict, is_not_found
@@ -36,18 +32,15 @@ RETRY_SECONDS = 1.0
 
 class DefinitionController:
     def __init__(
-        self, kinds: KindTable, resources: Resources, schemas: Schemas, printers: TablePrinters, custom: CustomKinds,
-        reader: RegistryReader, writer: RegistryWriter,
+        self, kinds: KindTable, resources: Resources, reader: RegistryReader, writer: RegistryWriter
     ) -> None:
         self._kinds = kinds
         self._resources = resources
-        self._schemas = schemas
-        self._printers = printers
-        self._custom = custom
         self._reader = reader
         self._writer = writer
-        self._served: dict[str, list[ServedVersion]] = {}
-        self._specs: dict[str, Any] = {}
+        self._served: dict[str, list[CustomKind]] = {}
+        #: What the rows of a definition were made of.
+        self._parts: dict[str, Any] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._waiting: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -66,7 +59,11 @@ class DefinitionController:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _changed(self, change: str, definition: Object) -> None:
+        """One that comes, changes or goes may take names from others of its group, or leave them."""
         self._enqueue(definition["metadata"]["name"])
+        for other in self._reader.list(GROUP, RESOURCE):
+            if other["spec"]["group"] == definition["spec"]["group"]:
+                self._enqueue(other["metadata"]["name"])
 
     def _enqueue(self, name: str) -> None:
         if name not in self._waiting:
@@ -92,6 +89,8 @@ class DefinitionController:
             await self._withdraw(name)
             return
         if definition["metadata"].get("deletionTimestamp"):
+            if is_established(definition):
+                await self._serve(definition)
             await self._finish(definition)
             return
         status = plan_names(definition, self._reader.list(GROUP, RESOURCE), format_time(datetime.now(UTC)))
@@ -107,36 +106,26 @@ class DefinitionController:
     # -- serving
 
     async def _serve(self, definition: Object) -> None:
+        """Make the table agree with the definition: its rows, and one store for all of them."""
         name = definition["metadata"]["name"]
-        if self._specs.get(name) == definition["spec"]:
+        wanted = _served_parts(definition)
+        if self._parts.get(name) == wanted:
             return
-        versions = versions_of(definition)
-        for old in self._served.get(name, ()):
-            self._forget(old.kind)
-        for version in versions:
-            self._custom.add(version)
-            self._schemas.set_custom(version.kind, version.schema)
-            self._printers.set_custom(version.kind, custom_printer(version.columns))
-        self._kinds.add(*(version.kind for version in versions))
-        hub = next((version.kind for version in versions if version.storage), None)
-        if versions:
-            await self._resources.reopen(hub or versions[0].kind, self._custom.getters(versions[0].kind))
-        self._served[name] = versions
-        self._specs[name] = definition["spec"]
-        log.info("definition served", name=name, versions=[version.kind.version for version in versions])
-
-    def _forget(self, kind: Kind) -> None:
-        self._kinds.remove(kind)
-        self._custom.remove(kind)
-        self._printers.drop_custom(kind)
+        rows = versions_of(definition)
+        old = self._served.get(name, [])
+        await self._resources.replace(stored_row(definition, rows))
+        self._kinds.remove(*old)
+        self._kinds.add(*rows)
+        self._served[name] = rows
+        self._parts[name] = wanted
+        log.info("definition served", name=name, versions=[row.version for row in rows])
 
     async def _withdraw(self, name: str) -> None:
-        versions = self._served.pop(name, [])
-        self._specs.pop(name, None)
-        for version in versions:
-            self._forget(version.kind)
-        if versions:
-            await self._resources.drop(versions[0].kind)
+        self._parts.pop(name, None)
+        rows = self._served.pop(name, [])
+        self._kinds.remove(*rows)
+        for row in rows[:1]:
+            await self._resources.drop(row)
 
     # -- the end
 
@@ -177,3 +166,8 @@ class DefinitionController:
                 if not is_not_found(error):
                     raise
         return len(store.cacher.list_cached())
+
+
+def _served_parts(definition: Object) -> tuple[Any, ...]:
+    accepted = (definition.get("status") or {}).get("acceptedNames")
+    return definition["metadata"]["uid"], definition["spec"], accepted, bool(definition["metadata"].get("deletionTimestamp"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
-from machinery.api.kinds import Kind, Subresource
-from machinery.api.schema import SchemaNode, compile_schema
+from apiserver.crd.forms import VersionForm
+from apiserver.registry.custom import CustomKind
+from machinery.api.kinds import Subresource
+from machinery.api.table import version_sort_key
 from machinery.meta.conditions import condition_is, set_condition
 from machinery.meta.objects import Object
 
@@ -16,73 +16,69 @@ VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update
 STATUS_VERBS = ("get", "patch", "update")
 
 
-@dataclass(slots=True)
-class ScalePaths:
-    """Where a custom resource keeps what its Scale shows; each a path of names below the object."""
-
-    spec_replicas: tuple[str, ...]
-    status_replicas: tuple[str, ...]
-    label_selector: tuple[str, ...] = ()
+def versions_of(definition: Object) -> list[CustomKind]:
+    """A row for each served version, best first, under the names that were accepted; ``stored_row`` for the bytes."""
+    forms = _forms(definition)
+    return [_row(definition, version, forms) for version in definition["spec"]["versions"] if version.get("served")]
 
 
-@dataclass(slots=True)
-class ServedVersion:
-    """One served version and all that hangs on it."""
-
-    kind: Kind
-    schema: SchemaNode
-    raw_schema: dict[str, Any]
-    columns: list[Object]
-    selectable: tuple[str, ...] = ()
-    scale: ScalePaths | None = None
-    deprecation: str = ""
-    storage: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+def stored_row(definition: Object, rows: list[CustomKind]) -> CustomKind:
+    """The row in whose version objects are stored, which may be one that is not served."""
+    storage = storage_version(definition)
+    for row in rows:
+        if row.version == storage:
+            return row
+    version = next(each for each in definition["spec"]["versions"] if each["name"] == storage)
+    forms = {row.version: row.form for row in rows}
+    forms[storage] = rows[0].hub_form if rows else VersionForm(definition, version, frozenset(), "")
+    return _row(definition, version, forms)  # type: ignore[arg-type]
 
 
-def versions_of(definition: Object) -> list[ServedVersion]:
-    """The served versions (and, though not served, the storage version: it is the form in which bytes are kept)."""
+def storage_version(definition: Object) -> str:
+    return next((version["name"] for version in definition["spec"]["versions"] if version.get("storage")), "")
+
+
+def _forms(definition: Object) -> dict[str, VersionForm]:
     spec = definition["spec"]
-    names, group = spec["names"], spec["group"]
-    storage = next((version["name"] for version in spec["versions"] if version.get("storage")), "")
-    return [_version(definition, names, group, storage, version) for version in spec["versions"]
-            if version.get("served")]  # fmt: skip
+    served = [version for version in spec["versions"] if version.get("served")]
+    api_versions = frozenset(f"{spec['group']}/{version['name']}" for version in served)
+    best = min(
+        (version["name"] for version in served if not version.get("deprecated")), key=version_sort_key, default=""
+    )
+    return {
+        version["name"]: VersionForm(definition, version, api_versions, _warning(spec, version, best))
+        for version in spec["versions"]
+    }
 
 
-def _version(definition: Object, names: Object, group: str, storage: str, version: Object) -> ServedVersion:
-    spec, subresources = definition["spec"], version.get("subresources") or {}
+def _row(definition: Object, version: Object, forms: Mapping[str, VersionForm]) -> CustomKind:
+    spec = definition["spec"]
+    names = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
+    group, storage = spec["group"], storage_version(definition)
+    subresources = version.get("subresources") or {}
     rows = []
-    if "status" in subresources:
+    if subresources.get("status") is not None:
         rows.append(Subresource("status", names["kind"], STATUS_VERBS))
-    scale = None
     if subresources.get("scale"):
         rows.append(Subresource("scale", "Scale", STATUS_VERBS, "autoscaling", "v1"))
-        asked = subresources["scale"]
-        scale = ScalePaths(
-            _path(asked["specReplicasPath"]), _path(asked["statusReplicasPath"]),
-            _path(asked.get("labelSelectorPath") or ""),
-        )  # fmt: skip
-    kind = Kind(
+    return CustomKind(
         group, version["name"], names["kind"], names["plural"], names.get("singular") or names["kind"].lower(),
         spec.get("scope") == "Namespaced", tuple(names.get("shortNames") or ()), tuple(names.get("categories") or ()),
         VERBS, tuple(rows), None, (group, storage), "", names.get("listKind") or f"{names['kind']}List", custom=True,
-    )  # fmt: skip
-    raw = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
-    return ServedVersion(
-        kind, compile_schema(raw, name=names["kind"]), raw, list(version.get("additionalPrinterColumns") or ()),
-        tuple(each["jsonPath"] for each in version.get("selectableFields") or ()), scale,
-        _deprecation(kind, version), version["name"] == storage,
+        form=forms[version["name"]], hub_form=forms[storage],
     )  # fmt: skip
 
 
-def _path(json_path: str) -> tuple[str, ...]:
-    return tuple(part for part in json_path.strip().lstrip(".").split(".") if part)
-
-
-def _deprecation(kind: Kind, version: Object) -> str:
+def _warning(spec: Object, version: Object, best: str) -> str:
     if not version.get("deprecated"):
         return ""
-    return version.get("deprecationWarning") or f"{kind.api_version} {kind.kind} is deprecated"
+    if version.get("deprecationWarning"):
+        return str(version["deprecationWarning"])
+    group, kind = spec["group"], spec["names"]["kind"]
+    text = f"{group}/{version['name']} {kind} is deprecated"
+    if best and version_sort_key(best) < version_sort_key(version["name"]):
+        text += f"; use {group}/{best} {kind}"
+    return text
 
 
 def is_established(definition: Object) -> bool:

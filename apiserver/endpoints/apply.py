@@ -6,6 +6,7 @@ from apiserver.endpoints.bodies import decode_kind, read_body, report_problems, 
 from apiserver.endpoints.options import WriteOptions
 from apiserver.endpoints.request import Request, reply
 from apiserver.registry import objectmeta
+from apiserver.registry.custom import CustomKind
 from apiserver.registry.tracking import set_managed_fields
 from apiserver.server.negotiate import MediaType
 from apiserver.server.responses import Reply
@@ -34,6 +35,7 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
             schema=schema, time=write.now, force=bool(options.force),  # type: ignore[arg-type]
             subresource=request.subresource,
             ignored=reset_fields(kind.kind, request.subresource, kind.has_status()), built_in=not kind.custom,
+            served_versions=kind.form.served if isinstance(kind, CustomKind) else None,
         )  # fmt: skip
         obj = deep_copy(obj)  # parts of it are shared with the package's tables and with the configuration
         rest = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}

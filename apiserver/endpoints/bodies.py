@@ -12,15 +12,16 @@ from typing import Any
 from aiohttp import web
 
 from apiserver.endpoints.json_errors import json_offence
+from apiserver.registry.custom import CustomKind
 from apiserver.server.context import RequestContext
 from apiserver.server.listen import MAX_BODY_BYTES
 from apiserver.server.negotiate import JSON, OBJECT_TYPES, PROTOBUF, YAML
 from machinery.api.bodies import BodyError, parse_json, parse_json_exactly, parse_yaml
-from machinery.api.decode import DecodeError, decode, prune_unknown, strict_problems
+from machinery.api.decode import DecodeError, decode, strict_problems
 from machinery.api.kinds import Kind
-from machinery.api.schema import META, SchemaNode, schema_by_name
+from machinery.api.schema import SchemaNode
 from machinery.api.table import KindTable
-from machinery.meta.errors import ApiError, bad_request, invalid, too_large
+from machinery.meta.errors import ApiError, bad_request, too_large
 
 SCHEME = 'pkg/api/legacyscheme/scheme.go:30'
 SUMMARY_BYTES = 30
@@ -127,7 +128,7 @@ class BodyReader:
 
     async def read_object(
         self, context: RequestContext, group: str, version: str, kind: str, schema: SchemaNode | None, *,
-        strictness: str, custom: Kind | None = None,
+        strictness: str, custom: CustomKind | None = None,
     ) -> Object:
         media = media_type(context)
         body = await read_body(context)
@@ -136,6 +137,8 @@ class BodyReader:
             doubled: list[str] = []
         else:
             value, doubled = parse_text(body, media, kind)
+        if custom is not None:
+            return accept_custom(context, custom, value, doubled, body, strictness)
         return self.accept(context, value, doubled, body, media, group, version, kind, schema, strictness)
 
     def accept(
@@ -143,12 +146,6 @@ class BodyReader:
         version: str, kind: str, schema: SchemaNode | None, strictness: str, code: int = 400,
     ) -> Object:
         """A parsed value as an object of the kind; ``code`` is the status of a strictness error."""
-        row = self._kinds.by_kind(group, version, kind)
-        if row is not None and row.custom:
-            obj = check_custom_type(value, body, row)
-            unknown = decode_custom_object(obj, schema, kind, version)
-            report_problems(context, strict_problems(unknown, doubled), strictness, kind, version, code)
-            return obj
         obj = check_type_meta(self._kinds, value, body, group, version, kind)
         if schema is not None:
             unknown = decode_object(obj, schema, body, media, kind, version)
@@ -164,6 +161,32 @@ class BodyReader:
             return wire.decode_object(body)
         except ValueError as error:
             raise unrecognized(kind, str(error), body) from None
+
+
+def accept_custom(
+    context: RequestContext, kind: CustomKind, value: Any, doubled: list[str], body: bytes, strictness: str
+) -> Object:
+    """A body as a custom resource. Its kind is judged later, with the rest of the object; its version here."""
+    if value is None or (isinstance(value, dict) and not value.get("kind")):
+        text = body.decode("utf-8", "replace").strip()
+        raise unrecognized(kind.kind, f"Object 'Kind' is missing in '{text}'", body)
+    if not isinstance(value, dict):
+        check_type_meta(KindTable(), value, body, kind.group, kind.version, kind.kind)
+    given = value.get("apiVersion") or ""
+    if given != kind.api_version:
+        raise bad_request(
+            f"the API version in the data ({given}) does not match the expected API version ({kind.api_version})"
+        )
+    rest = {name: item for name, item in value.items() if name not in ("kind", "apiVersion")}
+    obj = {"kind": value["kind"], "apiVersion": given, **rest}
+    try:
+        unknown = kind.form.decode(obj)
+    except DecodeError as error:
+        raise bad_request(
+            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {error}'
+        ) from None
+    report_problems(context, strict_problems(unknown, doubled), strictness, kind.kind, kind.version)
+    return obj
 
 
 def report_problems(
@@ -264,56 +287,8 @@ def internal_package(group: str) -> str:
     return group.partition(".")[0]
 
 
-# -- custom resources --------------------------------------------------------------------------------------------------
-
-
-def check_custom_type(value: Any, body: bytes, kind: Kind) -> Object:
-    """A custom resource must say what it is."""
-    if not isinstance(value, dict):
-        return check_type_meta(KindTable(), value, body, kind.group, kind.version, kind.kind)
-    given_kind, given_version = value.get("kind"), value.get("apiVersion")
-    text = body.decode("utf-8", "replace").strip()
-    if not given_kind:
-        raise unrecognized(kind.kind, f"Object 'Kind' is missing in '{text}'", body)
-    if not given_version:
-        raise unrecognized(kind.kind, f"Object 'apiVersion' is missing in '{text}'", body)
-    if given_version != kind.api_version:
-        raise bad_request(
-            f"the API version in the data ({given_version}) does not match the expected API version ({kind.api_version})"
-        )
-    if given_kind != kind.kind:
-        name = (value.get("metadata") or {}).get("name") or ""
-        raise invalid(kind.group, given_kind, name, [{
-            "reason": "FieldValueInvalid", "field": "kind",
-            "message": f'Invalid value: "{given_kind}": must be {kind.kind}',
-        }])  # fmt: skip
-    rest = {name: item for name, item in value.items() if name not in ("kind", "apiVersion")}
-    obj = {"kind": given_kind, "apiVersion": given_version, **rest}
-    if obj.get("metadata") is None:
-        obj["metadata"] = {}
-    return obj
-
-
-def decode_custom_object(obj: Object, schema: SchemaNode | None, kind: str, version: str) -> list[str]:
-    """Metadata is decoded as everyone's; of the rest what the schema does not know is taken out. Types are validated
-    later, with everything else that is wrong."""
-    try:
-        unknown = decode_custom(obj, schema)
-    except DecodeError as error:
-        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from None
-    return unknown
-
-
-def decode_custom(obj: Object, schema: SchemaNode | None) -> list[str]:
-    meta = schema_by_name(META + "ObjectMeta")
-    unknown: list[str] = []
-    if meta is not None and isinstance(obj.get("metadata"), dict):
-        unknown = [f"metadata.{path}" for path in decode(obj["metadata"], meta)]
-    if schema is not None:
-        unknown = prune_unknown(obj, schema) + unknown
-    return unknown
-
-
-def decode_kind(obj: Object, schema: SchemaNode, kind: Kind) -> list[str]:
+def decode_kind(obj: Object, schema: SchemaNode | None, kind: Kind) -> list[str]:
     """``decode`` for built-in and custom kinds alike."""
-    return decode_custom(obj, schema) if kind.custom else decode(obj, schema)
+    if isinstance(kind, CustomKind):
+        return kind.form.decode(obj)
+    return decode(obj, schema) if schema is not None else []

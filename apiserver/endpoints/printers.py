@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from apiserver.registry.custom import CustomKind
 from machinery.api.kinds import Kind
 from machinery.api.printers import Printer, printer_for
 
 
 class TablePrinters:
-    def __init__(self) -> None:
-        self._custom: dict[int, Printer] = {}
-
-    def of(self, kind: Kind) -> Printer:
-        return self._custom.get(id(kind)) or printer_for(kind)
-
-    def set_custom(self, kind: Kind, printer: Printer) -> None:
-        self._custom[id(kind)] = printer
-
-    def drop_custom(self, kind: Kind) -> None:
-        self._custom.pop(id(kind), None)
+    @staticmethod
+    def of(kind: Kind) -> Printer:
+        return kind.form.printer if isinstance(kind, CustomKind) else printer_for(kind)

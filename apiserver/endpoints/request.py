@@ -15,11 +15,12 @@ from apiserver.registry.resources import Resources
 from apiserver.registry.store import ResourceStore
 from apiserver.registry.strategy import Write
 from apiserver.server.context import RequestContext
-from apiserver.server.negotiate import CUSTOM_TYPES, OBJECT_TYPES, MediaType, negotiate
-from apiserver.server.responses import Reply, wants_pretty
+from apiserver.server.negotiate import CUSTOM_TYPES, OBJECT_TYPES, PROTOBUF, MediaType, negotiate
+from apiserver.server.responses import PiecedBody, Reply, wants_pretty
 from apiserver.server.router import Route
 from machinery.api.kinds import Kind
 from machinery.api.table import KindTable
+from machinery.meta.errors import ApiError
 
 UNKNOWN_AGENT = "unknown"
 
@@ -66,7 +67,15 @@ class Request:
         return CUSTOM_TYPES if self.kind.custom else OBJECT_TYPES
 
     def negotiate(self, *, stream: bool = False) -> MediaType:
-        return negotiate(self.context.accept, self.types, transforms=True, stream=stream)
+        try:
+            return negotiate(self.context.accept, self.types, transforms=True, stream=stream)
+        except ApiError as error:
+            if self.kind.custom and PROTOBUF in self.context.accept:  # known, but not for these objects
+                known = ", ".join(OBJECT_TYPES)
+                raise ApiError(
+                    406, "NotAcceptable", f"only the following media types are accepted: {known}", None
+                ) from error
+            raise
 
     def presenter(self, media: MediaType, kind: Kind | None = None) -> Presenter:
         include = "Metadata"
@@ -95,5 +104,5 @@ class Request:
             self.context.warn(text)
 
 
-def reply(body: bytes, media: MediaType, status: int = 200) -> Reply:
+def reply(body: bytes | PiecedBody, media: MediaType, status: int = 200) -> Reply:
     return Reply(body, media.type, status)

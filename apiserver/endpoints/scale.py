@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver.crd.definitions import ScalePaths
+from apiserver.crd.forms import ScalePaths
 from apiserver.endpoints.options import bad_resource_version, parse_uint, read_write_options
 from apiserver.endpoints.output import Presenter
 from apiserver.endpoints.patch import APPLY, decode_scale, make_change, patch_type

@@ -5,6 +5,7 @@ from __future__ import annotations
 from apiserver.endpoints.options import read_write_options
 from apiserver.endpoints.request import Request, reply
 from apiserver.registry import objectmeta
+from apiserver.registry.custom import CustomKind
 from apiserver.server.responses import Reply
 from machinery.meta.objects import Object, deep_copy
 
@@ -15,7 +16,8 @@ async def update(request: Request) -> Reply:
     options = read_write_options(context.query, "UpdateOptions")
     presenter = request.presenter(media)
     obj = await parts.bodies.read_object(
-        context, kind.group, kind.version, kind.kind, parts.schemas.of(kind), strictness=options.strictness
+        context, kind.group, kind.version, kind.kind, parts.schemas.of(kind), strictness=options.strictness,
+        custom=kind if isinstance(kind, CustomKind) else None,
     )
     objectmeta.check_name(obj, request.route.name)
     objectmeta.check_namespace(obj, request.route.namespace, namespaced=kind.namespaced)

@@ -116,13 +116,13 @@ def check_preconditions(write: Write, obj: Object, uid: str | None, resource_ver
     kind, meta = write.kind, obj["metadata"]
     if uid is not None and uid != meta["uid"]:
         raise conflict(
-            "", kind.kind if not kind.group else f"{kind.kind}.{kind.group}", write.name,
+            kind.group, kind.kind, write.name,
             f"the UID in the precondition ({uid}) does not match the UID in record ({meta['uid']}). "
             "The object might have been deleted and then recreated",
         )  # fmt: skip
     if resource_version is not None and resource_version != meta["resourceVersion"]:
         raise conflict(
-            "", kind.kind if not kind.group else f"{kind.kind}.{kind.group}", write.name,
+            kind.group, kind.kind, write.name,
             f"the ResourceVersion in the precondition ({resource_version}) does not match the ResourceVersion in record "
             f"({meta['resourceVersion']}). The object might have been modified",
         )  # fmt: skip
@@ -144,6 +144,7 @@ async def delete(
             await pipeline.admit(write, "DELETE", None, obj)
             await pipeline.validate_admission(write, "DELETE", None, obj)
             admitted = True
+        obj = strategy.before_delete(obj, pipeline.now())
         asked = grace_seconds if grace_seconds is None or grace_seconds >= 0 else 1
         holder = strategy.held_by(obj)
         considered = obj

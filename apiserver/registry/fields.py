@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from apiserver.registry.custom import CustomKind
 from machinery.api.kinds import Kind
 from machinery.meta.errors import bad_request
 from machinery.meta.selectors import FieldSelector
@@ -82,19 +83,14 @@ TABLE: dict[tuple[str, str], dict[str, Getter]] = {
 #: Fields worth an index: agents and the service controllers ask for them all the time.
 INDEXED: dict[tuple[str, str], tuple[str, ...]] = {("", "pods"): ("spec.nodeName",)}
 
-#: The same for custom resources, as their definitions say.
-_CUSTOM: dict[tuple[str, str], Mapping[str, Getter]] = {}
-
 #: Kinds whose refusal names the kind.
 _NAMES_KIND = {"Job"}
 
 
 def getters_of(kind: Kind) -> Mapping[str, Getter]:
-    return TABLE.get(kind.storage_resource) or _CUSTOM.get(kind.storage_resource, {})
-
-
-def set_custom_getters(resource: tuple[str, str], getters: Mapping[str, Getter]) -> None:
-    _CUSTOM[resource] = getters
+    if isinstance(kind, CustomKind):
+        return kind.form.selectable
+    return TABLE.get(kind.storage_resource, {})
 
 
 def fields_of(kind: Kind) -> Callable[[Object], Mapping[str, str]]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apiserver.admission.interface import AdmissionPlugin, AdmissionRequest
+from apiserver.registry.custom import CustomKind
 from apiserver.registry.strategy import Write
 from machinery.api.kinds import Kind
 from machinery.api.schema import SchemaNode, schema_for
@@ -25,14 +26,9 @@ Tracker = Callable[[Write, Object, "Object | None", "SchemaNode | None"], None]
 class Schemas:
     """Schema trees by kind: built-in ones from the release, custom ones from their definitions."""
 
-    def __init__(self) -> None:
-        self._custom: dict[int, SchemaNode | None] = {}
-
-    def of(self, kind: Kind) -> SchemaNode | None:
-        return self._custom.get(id(kind)) if kind.custom else schema_for(kind)
-
-    def set_custom(self, kind: Kind, schema: SchemaNode | None) -> None:
-        self._custom[id(kind)] = schema
+    @staticmethod
+    def of(kind: Kind) -> SchemaNode | None:
+        return kind.form.node if isinstance(kind, CustomKind) else schema_for(kind)
 
 
 class WritePipeline:

@@ -6,9 +6,8 @@ Caches start together: on a full store that is the longest part of a start, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from apiserver.registry.fields import Getter, set_custom_getters
 from apiserver.registry.store import Pipeline, ResourceStore
 from apiserver.registry.strategy import Strategy
 from apiserver.storage.interface import Storage
@@ -41,18 +40,17 @@ class Resources:
         self._stores[kind.storage_resource] = store
         return store
 
-    async def close(self) -> None:
-        await asyncio.gather(*(store.cacher.close() for store in self._stores.values()))
-
-    async def reopen(self, hub: Kind, getters: Mapping[str, Getter]) -> None:
-        """A custom resource as its definition says now: the cache is built anew, with the selectable fields of today."""
-        old = self._stores.pop(hub.storage_resource, None)
-        if old is not None:
-            await old.cacher.close()
-        set_custom_getters(hub.storage_resource, getters)
+    async def replace(self, hub: Kind) -> None:
+        """The store of a resource whose definition came or changed. Who watches the old one starts over."""
         store = ResourceStore(hub, self._strategy_for(hub), self.storage, self.pipeline)
         await store.cacher.start()
+        old = self._stores.get(hub.storage_resource)
         self._stores[hub.storage_resource] = store
+        if old is not None:
+            await old.cacher.close()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(store.cacher.close() for store in self._stores.values()))
 
     async def drop(self, kind: Kind) -> None:
         store = self._stores.pop(kind.storage_resource, None)

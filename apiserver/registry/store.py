@@ -19,7 +19,6 @@ import orjson
 
 from apiserver.registry import objectmeta
 from apiserver.registry.codec import ObjectCodec, encode_stored
-from apiserver.registry.conversion import converters
 from apiserver.registry.fields import INDEXED, fields_of
 from apiserver.registry.strategy import Strategy, Write
 from apiserver.storage.cacher import Cacher, Entry
@@ -87,7 +86,7 @@ class ResourceStore:
     def codec(self, kind: Kind) -> ObjectCodec:
         found = self._codecs.get(id(kind))
         if found is None:
-            forward, _ = converters(self.kind, kind)
+            forward, _ = self.strategy.converters(kind)
             found = self._codecs[id(kind)] = ObjectCodec(kind, convert=forward)
         return found
 
@@ -160,7 +159,8 @@ class ResourceStore:
                 if self.cacher.get_cached(key) is not None:
                     raise KeyExists(key)
                 return Outcome(self.from_hub(write.kind, obj), created=True)
-            revision = await self.storage.create(key, encode_stored(obj), ttl_seconds=strategy.ttl_seconds)
+            stored_obj = strategy.stored_form(write.kind, obj)
+            revision = await self.storage.create(key, encode_stored(stored_obj), ttl_seconds=strategy.ttl_seconds)
             stored = True
         finally:
             await strategy.end_write(write, taken, stored=stored)
@@ -215,8 +215,8 @@ class ResourceStore:
         self, write: Write, entry: Entry, transform: Transform, *, tracked: bool, patch: bool
     ) -> Outcome:
         kind, pipeline, strategy = write.kind, self.pipeline, self.strategy
-        old_hub = entry.parsed
         old = self.codec(kind).parsed(entry)
+        old_hub = old if kind.custom else entry.parsed
         obj = await _call(transform, deep_copy(old))
         empties = objectmeta.empty_lists(obj)
         pipeline.default(kind, obj)
@@ -251,7 +251,7 @@ class ResourceStore:
                 raise invalid(self.kind.group, self.kind.kind, write.name, causes)
             await pipeline.validate_admission(write, "UPDATE", obj, old_hub)
             obj["metadata"]["resourceVersion"] = str(entry.revision)
-            if obj == old_hub:
+            if strategy.stored_form(kind, obj) == entry.parsed:
                 return Outcome(self.from_hub(kind, obj), changed=False)
             if write.dry_run:
                 return Outcome(self.from_hub(kind, obj))
@@ -267,8 +267,9 @@ class ResourceStore:
             _, revision = await self.storage.delete(entry.key, expected_revision=entry.revision)
             await strategy.after_delete(obj)
             return Outcome(self.from_hub(write.kind, with_revision(obj, revision)), deleted=True)
+        stored = encode_stored(strategy.stored_form(write.kind, obj))
         revision = await self.storage.update(
-            entry.key, encode_stored(obj), expected_revision=entry.revision, ttl_seconds=strategy.ttl_seconds
+            entry.key, stored, expected_revision=entry.revision, ttl_seconds=strategy.ttl_seconds
         )
         return Outcome(self.from_hub(write.kind, with_revision(obj, revision)))
 
@@ -304,13 +305,13 @@ class ResourceStore:
     # -- versions --------------------------------------------------------------------------------------------------
 
     def _to_hub(self, kind: Kind, obj: Object) -> Object:
-        if kind is self.kind:
+        if kind is self.kind or kind.custom:
             return obj
-        _, back = converters(self.kind, kind)
+        _, back = self.strategy.converters(kind)
         return back(obj) if back is not None else obj
 
     def from_hub(self, kind: Kind, obj: Object) -> Object:
-        forward, _ = converters(self.kind, kind)
+        forward, _ = self.strategy.converters(kind)
         return forward(obj) if forward is not None else obj
 
 

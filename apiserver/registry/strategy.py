@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apiserver.auth.interface import User
+from apiserver.registry.conversion import Converter, converters
 from machinery.api.kinds import Kind
 from machinery.meta.objects import Object
 
@@ -62,6 +63,16 @@ class Strategy:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.has_status = kind.has_status()
+
+    # -- versions
+
+    def converters(self, kind: Kind) -> tuple[Converter | None, Converter | None]:
+        """(stored → served as ``kind``, back); None where nothing has to be done."""
+        return converters(self.kind, kind)
+
+    def stored_form(self, kind: Kind, obj: Object) -> Object:
+        """What is written of an object that was judged in the form of ``kind``."""
+        return obj
 
     def complete(self, obj: Object, old: Object | None) -> None:
         """What the kind's own conversion adds before anyone looks (and before ownership is recorded)."""
@@ -120,6 +131,10 @@ class Strategy:
         """Give back what the object held."""
 
     # -- delete
+
+    def before_delete(self, obj: Object, now: str) -> Object:
+        """The object as its deletion finds it: what the kind adds (a copy) so that something waits for it."""
+        return obj
 
     def graceful_seconds(self, obj: Object, asked: int | None) -> int | None:
         """Seconds that the object lives on after DELETE; None: the kind knows no grace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apiserver.registry.custom import CustomKind
 from apiserver.registry.strategy import Write
 from machinery.api.schema import SchemaNode
 from machinery.meta.apply import reset_fields, update_managed_fields
@@ -16,6 +17,7 @@ def track(write: Write, obj: Object, old: Object | None, schema: SchemaNode | No
         old, obj, manager=write.manager, api_version=kind.api_version, schema=schema,  # type: ignore[arg-type]
         time=write.now, subresource=write.subresource,
         ignored=reset_fields(kind.kind, write.subresource, kind.has_status()), built_in=not kind.custom,
+        served_versions=kind.form.served if isinstance(kind, CustomKind) else None,
     )  # fmt: skip
     set_managed_fields(obj, managed)
 

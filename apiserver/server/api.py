@@ -16,6 +16,7 @@ from apiserver.endpoints.request import Parts, Request
 from apiserver.endpoints.storage_errors import translate
 from apiserver.endpoints.update import update
 from apiserver.endpoints.watch import watch
+from apiserver.registry.custom import CustomKind
 from apiserver.server.context import RequestContext
 from apiserver.server.responses import Reply, plain_not_found
 from apiserver.server.router import Route, Router, UnknownGroup, no_such_method
@@ -62,6 +63,8 @@ class Api:
         kind = route.kind
         if (kind.group, kind.version, kind.plural) in DEPRECATED:
             context.warn(DEPRECATED[kind.group, kind.version, kind.plural])
+        if isinstance(kind, CustomKind) and kind.form.warning:
+            context.warn(kind.form.warning)
         request = Request(context, route, self._parts)
         endpoint = self._endpoint(route)
         try:
