@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from apiserver.registry.codec import ObjectCodec
+from apiserver.registry.codec import ObjectCodec, PiecedBody
 from apiserver.server.negotiate import JSON, MediaType
 from apiserver.server.responses import encode_document, encode_json
 from apiserver.storage.cacher import Entry
@@ -85,7 +85,7 @@ class Presenter:
 
     def list(
         self, codec: ObjectCodec, entries: Sequence[Entry], revision: int, token: str, remaining: int | None
-    ) -> bytes:
+    ) -> bytes | PiecedBody:
         transform = self.media.transform
         if not transform and self.is_plain_json:
             return codec.list_bytes(entries, revision, token, remaining)

@@ -7,7 +7,8 @@ endpoints (watch, exec) take the request over themselves and return the finished
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -34,7 +35,7 @@ class Reply:
     __slots__ = ("body", "content_type", "headers", "status")
 
     def __init__(
-        self, body: bytes, content_type: str = JSON, status: int = 200, headers: dict[str, str] | None = None
+        self, body: bytes | PiecedBody, content_type: str = JSON, status: int = 200, headers: dict[str, str] | None = None
     ) -> None:
         self.body = body
         self.content_type = content_type
@@ -109,18 +110,39 @@ def quote_warning(text: str) -> str:
 async def send(context: RequestContext, reply: Reply) -> web.StreamResponse:
     """The answer on its way. Large bodies go out in pieces that fit the processor's cache: TLS copies each byte several
     times, and a slow client must not make us hold it all twice."""
-    response = to_response(context, reply)
-    body = response.body
-    if not isinstance(body, bytes) or len(body) < LARGE_BYTES:
-        return response
-    stream = web.StreamResponse(status=reply.status, headers=response.headers)
+    body = reply.body
+    whole = isinstance(body, bytes)
+    if whole and len(body) < LARGE_BYTES:
+        return to_response(context, reply)
+    if context.request.method == "HEAD" or "gzip" in context.request.headers.get("Accept-Encoding", ""):
+        reply.body = bytes(body)
+        return to_response(context, reply)
+    headers = base_headers(context)
+    headers["Content-Type"] = reply.content_type
+    headers.update(reply.headers or {})
+    stream = web.StreamResponse(status=reply.status, headers=headers)
     stream.content_length = len(body)
     await stream.prepare(context.request)
-    view = memoryview(body)
-    for start in range(0, len(body), PIECE_BYTES):
-        await stream.write(view[start : start + PIECE_BYTES])
+    for piece in _cut(body) if isinstance(body, bytes) else body:
+        await stream.write(piece)
     await stream.write_eof()
     return stream
+
+
+def _cut(body: bytes) -> Iterator[memoryview]:
+    view = memoryview(body)
+    for start in range(0, len(body), PIECE_BYTES):
+        yield view[start : start + PIECE_BYTES]
+
+
+class PiecedBody(Protocol):
+    """A body that is made while it is sent; its length is known before."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __bytes__(self) -> bytes: ...
 
 
 def to_response(context: RequestContext, reply: Reply) -> web.Response:
@@ -129,7 +151,7 @@ def to_response(context: RequestContext, reply: Reply) -> web.Response:
         headers["Content-Type"] = reply.content_type
     if reply.headers:
         headers.update(reply.headers)
-    body = reply.body
+    body = bytes(reply.body)
     if context.request.method == "HEAD":
         headers["Content-Length"] = str(len(body))
         body = b""
