@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from cli.local.power import power_off, remove_traces
 from cli.local.preflight import require_root, require_tools
 from cli.machine.agent import AgentOptions, node_layout, plan_agent, prepare
 from cli.machine.foreground import supervise
+from cli.machine.removal import remove_node
 from cli.machine.units import install as install_unit
 from cli.machine.units import uninstall as uninstall_unit
 
@@ -40,10 +40,8 @@ def agent(
     )  # fmt: skip
     if uninstall:
         was_there = uninstall_unit("agent")
-        node = node_layout(options)
-        power_off(node)
-        remove_traces(node)
-        typer.echo("the unit is gone" if was_there else "there was no unit")
+        remove_node(node_layout(options), options.home)
+        typer.echo("the unit and the node's traces are gone" if was_there else "the node's traces are gone")
         return
     require_tools("sqlite")
     node = prepare(options)

@@ -11,6 +11,7 @@ import typer
 
 from cli.errors import CommandError
 from cli.local.home import OWN_ENTRIES
+from cli.local.machines import remove_empty
 from cli.local.preflight import is_free, require_root
 from cli.machine.foreground import supervise
 from cli.machine.server import ServerOptions, plan_server
@@ -60,4 +61,5 @@ def _uninstall(home: Path, *, purge: bool) -> None:
     if purge:
         for name in OWN_ENTRIES:
             shutil.rmtree(home / name, ignore_errors=True)
+        remove_empty(home)
     typer.echo("the unit is gone" if was_there else "there was no unit")

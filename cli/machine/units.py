@@ -34,10 +34,10 @@ def install(role: str, command: Sequence[str], *, units: Path = UNITS) -> Path:
 
 def uninstall(role: str, *, units: Path = UNITS) -> bool:
     """False when it was not installed."""
-    _require_systemd()
     path = units / unit_name(role)
     if not path.exists():
         return False
+    _require_systemd()
     _systemctl("disable", "--quiet", "--now", unit_name(role))
     path.unlink()
     _systemctl("daemon-reload")

@@ -167,6 +167,29 @@ def test_a_node_loses_power_and_comes_back(machine: Machine) -> None:
     assert not (machine.home / "nodes" / "node2").exists()
 
 
+def test_a_reboot_of_the_whole_machine(machine: Machine) -> None:
+    """Everything that a reboot ends is ended by hand; what it leaves on disk stays, stale as it is."""
+    machine.navarch("up", "--nodes", "1")
+    uid = json.loads(machine.kubectl("get", "node", "node1", "-o", "json"))["metadata"]["uid"]
+    pids = [c["pid"] for c in machine.status()["components"]]
+    supervisor = subprocess.run(
+        ["pgrep", "-f", f"cli.local.supervise {machine.name} "], capture_output=True, text=True, check=True
+    )
+    for pid in [int(supervisor.stdout.split()[0]), *pids]:
+        os.kill(pid, signal.SIGKILL)
+    for name in (f"nv-{machine.name}-node1", f"nv-{machine.name}"):
+        subprocess.run(["umount", "--lazy", f"/run/netns/{name}"], check=True)
+        Path(f"/run/netns/{name}").unlink()
+    (machine.home / "run" / "boot").write_text("the boot before")
+    stale = machine.home / "nodes" / "node1" / "containerd" / "state" / "of-the-boot-before"
+    stale.touch()
+
+    machine.navarch("up")
+    assert machine.status()["problems"] == []
+    assert json.loads(machine.kubectl("get", "node", "node1", "-o", "json"))["metadata"]["uid"] == uid
+    assert not stale.exists()
+
+
 def test_data_that_is_kept_comes_back(machine: Machine) -> None:
     machine.navarch("up", "--nodes", "1")
     uid = json.loads(machine.kubectl("get", "node", "node1", "-o", "json"))["metadata"]["uid"]
