@@ -57,11 +57,17 @@ def count(deployment: Object, sets: Sequence[Object], new: Object | None) -> Obj
         "unavailableReplicas": max(0, total - available),
     }  # fmt: skip
     status |= {key: value for key, value in counts.items() if value}
-    if all((item.get("status") or {}).get("terminatingReplicas") is not None for item in sets):
+    if all(_tells_terminating(item) for item in sets):
         status["terminatingReplicas"] = _sum(sets, "terminatingReplicas")
     if old.get("collisionCount") is not None:
         status["collisionCount"] = old["collisionCount"]
     return status
+
+
+def _tells_terminating(item: Object) -> bool:
+    """One never reported on has no pods; one that was may come from a controller without the field."""
+    status = item.get("status") or {}
+    return status.get("terminatingReplicas") is not None or not status.get("observedGeneration")
 
 
 def with_availability(

@@ -374,3 +374,14 @@ def test_any_history_of_changes_ends_where_the_spec_says(changes, seed):
     owner["metadata"]["generation"] += 1
     cluster.settle(lambda: None)
     assert cluster.total() == owner["spec"]["replicas"]
+
+
+def test_terminating_replicas_are_told_when_all_tell():
+    owner = deployment(4)
+    sets = [replica_set(owner, "a", "x:1", 4, terminatingReplicas=2), replica_set(owner, "b", "x:2", 0)]
+    assert plan_deployment(owner, sets, {}, NOW).status["terminatingReplicas"] == 2
+    sets[1]["status"] = {"replicas": 0}
+    assert plan_deployment(owner, sets, {}, NOW).status["terminatingReplicas"] == 2
+    sets[1]["status"] = {"replicas": 0, "observedGeneration": 1}
+    assert "terminatingReplicas" not in plan_deployment(owner, sets, {}, NOW).status
+    assert plan_deployment(owner, [], {}, NOW).status["terminatingReplicas"] == 0
