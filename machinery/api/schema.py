@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -111,8 +112,15 @@ class SchemaNode:
 
 
 def read_definitions() -> dict[str, Any]:
-    """The raw OpenAPI definitions with their prose, by name. Costs 10 ms and 10 MB while it is held."""
-    path = files("kubernetes_validate") / "kubernetes-json-schema" / f"{RELEASE}-local" / "_definitions.json"
+    """The raw OpenAPI definitions with their prose, by name. Costs 10 ms and 10 MB while it is held.
+
+    The package that carries them is found but not imported: its own code would bring a second schema library along.
+    """
+    spec = find_spec("kubernetes_validate")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("kubernetes-validate, which carries the OpenAPI definitions, is not installed")
+    folder = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema" / f"{RELEASE}-local"
+    path = folder / "_definitions.json"
     definitions: dict[str, Any] = orjson.loads(path.read_bytes())["$defs"]
     return definitions
 
