@@ -13,6 +13,7 @@ from typing import Any
 from apiserver.admission.interface import AdmissionPlugin, AdmissionRequest
 from apiserver.registry.custom import CustomKind
 from apiserver.registry.strategy import Write
+from apiserver.validation.warnings import warnings_for
 from machinery.api.kinds import Kind
 from machinery.api.schema import SchemaNode, schema_for
 from machinery.meta.objects import Object, format_time
@@ -53,7 +54,13 @@ class WritePipeline:
             self._tracker(write, obj, old, self._schemas.of(write.kind))
 
     def causes(self, write: Write, kind: Kind, obj: Object, old: Object | None) -> list[Cause]:
-        return [] if write.bypass else self._validator(kind, obj, old, write.subresource)
+        if write.bypass:
+            return []
+        found = self._validator(kind, obj, old, write.subresource)
+        if not found:
+            for text in warnings_for(kind, obj, old, write.subresource):
+                write.warn(text)
+        return found
 
     async def admit(self, write: Write, operation: str, obj: Object | None, old: Object | None) -> None:
         if not self.plugins or write.bypass:
