@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from controllers.identities import Identities
@@ -90,6 +91,13 @@ class Context:
         if component not in self._recorders:
             self._recorders[component] = EventRecorder(self.client, component, clock=self.clock)
         return self._recorders[component]
+
+    def root_ca(self) -> bytes:
+        """The certificates by which clients inside the cluster trust the API server: given, or those we trust it by."""
+        if self.options.root_ca_file:
+            return Path(self.options.root_ca_file).read_bytes()
+        config = self.client.config
+        return Path(config.ca_file).read_bytes() if config.ca_file else config.ca_data
 
     def client_for(self, account: str) -> Client:
         """The client by which a controller writes."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from controllers.manager import build_context, run_controllers
+from controllers.manager import CONTROLLERS, build_context, run_controllers
 from controllers.options import Options
 from machinery.client import Client
 from machinery.runtime.leader import LeaderElector
@@ -71,6 +71,9 @@ def parse_options(arguments: Sequence[str]) -> Options:
     options = Options(**vars(parser.parse_args(arguments)))
     if not options.kubeconfig:
         options.kubeconfig = os.environ.get("KUBECONFIG", "")
+    unknown = [name for name in options.controllers if name.removeprefix("-") not in {"*", *CONTROLLERS}]
+    if unknown:
+        parser.error(f"no such controller: {', '.join(unknown)}; there are: {', '.join(CONTROLLERS)}")
     if not options.kubeconfig:
         parser.error("no API server given: use --kubeconfig FILE or set KUBECONFIG")
     return options

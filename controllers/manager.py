@@ -54,6 +54,7 @@ Build = Callable[[Context], Sequence[Any]]
 CONTROLLERS: dict[str, tuple[Build, int]] = {
     "deployment-controller": (deployment.build, 5),
     "replicaset-controller": (replicaset.build, 5),
+    "replicationcontroller-controller": (replicaset.build_replication_controller, 5),
     "daemonset-controller": (daemonset.build, 2),
     "statefulset-controller": (statefulset.build, 5),
     "job-controller": (job.build, 5),
@@ -67,14 +68,20 @@ CONTROLLERS: dict[str, tuple[Build, int]] = {
     "garbage-collector-controller": (garbagecollector.build, 10),
     "namespace-controller": (namespace.build, 5),
     "serviceaccount-controller": (serviceaccount.build, 2),
-    "certificatesigningrequest-controller": (certificates.build, 2),
+    "serviceaccount-token-controller": (serviceaccount.build_tokens, 2),
+    "root-ca-certificate-publisher-controller": (serviceaccount.build_root_ca_publisher, 2),
+    "certificatesigningrequest-approving-controller": (certificates.build_approver, 2),
+    "certificatesigningrequest-signing-controller": (certificates.build_signer, 2),
+    "certificatesigningrequest-cleaner-controller": (certificates.build_cleaner, 1),
     "token-cleaner-controller": (bootstrap.build, 1),
     "pod-garbage-collector-controller": (podgc.build, 1),
     "ttl-after-finished-controller": (ttlafterfinished.build, 2),
     "clusterrole-aggregation-controller": (clusterroleaggregation.build, 1),
     "disruption-controller": (disruption.build, 2),
     "resourcequota-controller": (resourcequota.build, 3),
-    "persistentvolume-controller": (volumes.build, 2),
+    "persistentvolume-binder-controller": (volumes.build_binder, 2),
+    "persistentvolumeclaim-protection-controller": (volumes.build_claim_protection, 2),
+    "persistentvolume-protection-controller": (volumes.build_volume_protection, 2),
 }
 
 

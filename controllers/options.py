@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass
@@ -48,8 +47,3 @@ class Options:
         if f"-{name}" in self.controllers:
             return False
         return "*" in self.controllers or name in self.controllers
-
-    def root_ca(self) -> bytes:
-        """The certificate that clients inside the cluster trust."""
-        path = self.root_ca_file or self.cluster_signing_cert_file
-        return Path(path).read_bytes() if path else b""

@@ -165,9 +165,15 @@ class Cleaner:
                 log.info("old signing request not deleted", name=name, error=str(error))
 
 
-def build(context: Context) -> list[Any]:
+def build_approver(context: Context) -> list[Controller]:
+    return [Approver(context)]
+
+
+def build_signer(context: Context) -> list[Controller]:
     options = context.options
-    found: list[Any] = [Approver(context), Cleaner(context)]
-    if options.cluster_signing_cert_file and options.cluster_signing_key_file:
-        found.append(Signer(context))
-    return found
+    has_authority = options.cluster_signing_cert_file and options.cluster_signing_key_file
+    return [Signer(context)] if has_authority else []
+
+
+def build_cleaner(context: Context) -> list[Cleaner]:
+    return [Cleaner(context)]

@@ -87,6 +87,10 @@ def _failure(owner: Object) -> tuple[str, str] | None:
 
 
 def build(context: Context) -> list[PodOwnerController]:
-    return [ReplicaSetController(context), ReplicationControllerController(context)]
+    return [ReplicaSetController(context)]
+
+
+def build_replication_controller(context: Context) -> list[PodOwnerController]:
+    return [ReplicationControllerController(context)]
 
 

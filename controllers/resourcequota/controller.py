@@ -12,6 +12,7 @@ from controllers.resourcequota.plan import (
     counted_resource,
     is_claim_resource,
     is_service_resource,
+    lowers_usage,
 )
 from machinery.cache.informer import Informer
 from machinery.meta.objects import is_terminating
@@ -21,6 +22,9 @@ Object = dict[str, Any]
 
 #: Admission counts a creation itself; the recount that checks it may come a little later than our cache.
 AFTER_CREATION_SECONDS = 1.0
+#: Admission adds to ``used`` BEFORE the object is stored, so a fresh ``used`` may be ahead of every cache. Usage is
+#: lowered only when the quota has not changed for this long; otherwise a recount could take back what was just granted.
+SETTLED_SECONDS = 2.0
 RESYNC_SECONDS = 300.0
 
 
@@ -30,13 +34,16 @@ class ResourceQuotas(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context, self.client = context, context.client_for("resourcequota-controller")
+        self.clock = context.clock
         self.quotas = context.namespaced("v1", "resourcequotas")
         self.pods = context.pods()
         self.services = context.namespaced("v1", "services")
         self.claims = context.namespaced("v1", "persistentvolumeclaims")
         self._counted: dict[str, Informer] = {}
         self._discovered: Discovered | None = None
-        self.quotas.add_handler(on_add=self.enqueue, on_update=self.enqueue_update)
+        self._changed_at: dict[str, float] = {}
+        self.quotas.add_handler(on_add=self._quota_changed, on_update=lambda old, new: self._quota_changed(new),
+                                on_delete=lambda quota: self._changed_at.pop(_key(quota), None))  # fmt: skip
         self.pods.add_handler(on_add=self._added, on_update=self._pod_updated, on_delete=self._removed)
         for informer in (self.services, self.claims):
             informer.add_handler(on_add=self._added, on_update=lambda old, new: self._added(new),
@@ -45,6 +52,10 @@ class ResourceQuotas(Controller):
     async def wait_synced(self) -> None:
         for informer in (self.quotas, self.pods, self.services, self.claims):
             await informer.wait_synced()
+
+    def _quota_changed(self, quota: Object) -> None:
+        self._changed_at[_key(quota)] = self.clock.monotonic()
+        self.enqueue(quota)
 
     def _added(self, obj: Object) -> None:
         for quota in self.quotas.by_index("namespace", obj["metadata"]["namespace"]):
@@ -74,6 +85,10 @@ class ResourceQuotas(Controller):
         status = compute_status(quota, pods, services, claims, counts)
         self.queue.add_after(key, RESYNC_SECONDS)
         if status == (quota.get("status") or {}):
+            return None
+        unsettled = SETTLED_SECONDS - (self.clock.monotonic() - self._changed_at.get(key, 0.0))
+        if lowers_usage(quota.get("status") or {}, status) and unsettled > 0:
+            self.queue.add_after(key, unsettled)
             return None
         await self.client.update("v1", "resourcequotas", {**quota, "status": status}, subresource="status")
         return "recounted"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controllers.resourcequota.usage import Usage, add, claim_usage, has_scopes, in_scope, pod_usage, service_usage
-from machinery.meta.quantity import Quantity, canonical_quantity
+from machinery.meta.quantity import Quantity, canonical_quantity, parse_quantity
 
 Object = dict[str, Any]
 
@@ -35,6 +35,14 @@ def is_claim_resource(name: str) -> bool:
 
 def is_service_resource(name: str) -> bool:
     return name == "services" or name.startswith("services.")
+
+
+def lowers_usage(old: Object, new: Object) -> bool:
+    """Whether the new status gives something back."""
+    before, after = old.get("used") or {}, new.get("used") or {}
+    return any(
+        name in after and parse_quantity(after[name]) < parse_quantity(amount) for name, amount in before.items()
+    )
 
 
 def compute_status(

@@ -175,12 +175,14 @@ def _is_elliptic(key_pem: bytes) -> bool:
 
 
 def build(context: Context) -> list[Controller]:
-    options = context.options
-    root_ca = options.root_ca()
-    found: list[Controller] = [DefaultServiceAccounts(context)]
-    if root_ca:
-        found.append(RootCaPublisher(context, root_ca))
-    if options.service_account_private_key_file:
-        key_pem = Path(options.service_account_private_key_file).read_bytes()
-        found.append(TokenSecrets(context, key_pem, root_ca))
-    return found
+    return [DefaultServiceAccounts(context)]
+
+
+def build_root_ca_publisher(context: Context) -> list[Controller]:
+    root_ca = context.root_ca()
+    return [RootCaPublisher(context, root_ca)] if root_ca else []
+
+
+def build_tokens(context: Context) -> list[Controller]:
+    file = context.options.service_account_private_key_file
+    return [TokenSecrets(context, Path(file).read_bytes(), context.root_ca())] if file else []

@@ -203,5 +203,13 @@ async def sync_protection(client: Any, plural: str, obj: Object, finalizer: str,
     return f"let {object_key(obj)} go" if is_terminating(obj) else "protected"
 
 
-def build(context: Context) -> list[Controller]:
-    return [VolumeBinder(context), ClaimProtection(context), VolumeProtection(context)]
+def build_binder(context: Context) -> list[Controller]:
+    return [VolumeBinder(context)]
+
+
+def build_claim_protection(context: Context) -> list[Controller]:
+    return [ClaimProtection(context)]
+
+
+def build_volume_protection(context: Context) -> list[Controller]:
+    return [VolumeProtection(context)]

@@ -205,6 +205,9 @@ def test_bad_options_say_what_is_wrong(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         parse_options([])
     assert "--kubeconfig" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse_options(["--kubeconfig", "f", "--controllers", "*,-nonsense"])
+    assert "no such controller: -nonsense" in capsys.readouterr().err
 
 
 def test_options_and_the_choice_of_controllers():

@@ -129,6 +129,12 @@ def test_services_claims_and_counts_under_a_quota():
     }  # fmt: skip
 
 
+def test_giving_back_is_told_from_taking():
+    assert quota_plan.lowers_usage({"used": {"pods": "3", "cpu": "1"}}, {"used": {"pods": "2", "cpu": "2"}})
+    assert not quota_plan.lowers_usage({"used": {"cpu": "1000m"}}, {"used": {"cpu": "1"}})
+    assert not quota_plan.lowers_usage({}, {"used": {"cpu": "1"}})
+
+
 def test_quota_scopes():
     best_effort, limited = pod(), sized_pod(container(cpu="1"))
     limited["spec"] |= {"activeDeadlineSeconds": 5, "priorityClassName": "high"}

@@ -347,3 +347,17 @@ async def test_a_server_that_fails_by_chance_only_delays(seed):
         await until(done)
         assert api.one("jobs", "j")["status"]["succeeded"] == 3
         assert len(labelled(api, **{"job-name": "j"})) == 3
+
+
+async def test_a_recount_takes_nothing_back_that_was_just_granted():
+    """Admission has counted three; the cache shows one. The recount waits, and gives back what nobody used."""
+    async with cluster(without=["serviceaccount-controller"]) as api:
+        await api.create("v1", "secrets", {"metadata": {"name": "s", "namespace": "ns"}})
+        await api.create("v1", "resourcequotas", {"metadata": {"name": "q", "namespace": "ns"}, "spec": {
+            "hard": {"secrets": "5"}}, "status": {}})  # fmt: skip
+        await until(lambda: (api.one("resourcequotas", "q").get("status") or {}).get("used") == {"secrets": "1"})
+        await asyncio.sleep(1.2)
+        api.set_status("resourcequotas", "q", {"used": {"secrets": "3"}})
+        await asyncio.sleep(1.0)
+        assert api.one("resourcequotas", "q")["status"]["used"] == {"secrets": "3"}
+        await until(lambda: api.one("resourcequotas", "q")["status"]["used"] == {"secrets": "1"})
