@@ -7,7 +7,7 @@ only a change of the spec.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.local.layout import (
@@ -22,6 +22,7 @@ from cli.local.spec import ClusterSpec
 
 API_SERVER = "apiserver"
 CONFIGURABLE = (API_SERVER, "controllers", "scheduler", "agent")  # what takes flags of the user's
+SETTLE_SECONDS = 1.0
 ETCD_CLIENT = "http://127.0.0.1:2379"  # inside the control plane's namespace
 
 
@@ -44,6 +45,7 @@ class ProcessSpec:
     listeners: tuple[Listener, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     priority: int = 0  # lower starts first
+    settle_seconds: float = 0.0  # when the whole cluster starts: those that others wait for get the processors first
     once: bool = False  # a task: not started again when it has ended well
 
 
@@ -58,7 +60,9 @@ def plan_processes(layout: ClusterLayout, spec: ClusterSpec, python: str = sys.e
             processes += [_containerd(machine), _agent(layout, machine, python, spec.flags_of("agent"))]
     processes += [
         _component(layout, python, "controllers", *controller_flags(layout.home), *spec.flags_of("controllers")),
-        _component(layout, python, "scheduler", *spec.flags_of("scheduler")),
+        replace(
+            _component(layout, python, "scheduler", *spec.flags_of("scheduler")), settle_seconds=SETTLE_SECONDS
+        ),
         _gateway(layout, python),
     ]
     return sorted(processes, key=lambda process: process.priority)
@@ -68,7 +72,7 @@ def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> Proces
     command = [
         python, "-m", "apiserver",
         "--home", str(layout.home),
-        "--bind", BRIDGE_ADDRESS,
+        "--bind", "127.0.0.1",
         "--port", str(API_PORT),
         "--advertise-address", BRIDGE_ADDRESS,
         "--service-cluster-ip-range", SERVICE_CIDR,
@@ -85,7 +89,12 @@ def _api_server(layout: ClusterLayout, spec: ClusterSpec, python: str) -> Proces
         command=tuple(command),
         log=str(layout.log / "apiserver.log"),
         netns=str(layout.netns_path),
-        listeners=(Listener("127.0.0.1", spec.port),),
+        # Where its clients come from. The supervisor holds both sockets: whoever connects before the server is ready,
+        # or while it is restarted, waits a moment instead of being refused and trying again much later.
+        listeners=(
+            Listener("127.0.0.1", spec.port),
+            Listener(BRIDGE_ADDRESS, API_PORT, str(layout.netns_path)),
+        ),
     )
 
 
@@ -140,6 +149,7 @@ def _gateway(layout: ClusterLayout, python: str) -> ProcessSpec:
         ),
         log=str(layout.log / "gateway.log"),
         priority=3,
+        settle_seconds=SETTLE_SECONDS,
     )  # fmt: skip
 
 

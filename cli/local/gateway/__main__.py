@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from cli.local.gateway.inside import Inside
 from cli.local.gateway.ports import RETRY_BIND_SECONDS, PortServer
 from cli.local.gateway.routes import apply_routes
 from cli.local.gateway.wanted import HostPort, host_ports, node_addresses, pod_routes
 from cli.local.gateway.watching import follow
+from cli.local.inside import Inside
 from cli.local.quicktls import client_tls
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.local.gateway.inside import Inside
 from cli.local.gateway.wanted import HostPort
+from cli.local.inside import Inside
 
 HOST = "127.0.0.1"
 CONNECT_SECONDS = 1.0

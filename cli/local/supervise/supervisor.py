@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cli.local.inside import Inside
 from cli.local.layout import ClusterLayout
 from cli.local.processes import Listener, ProcessSpec, plan_processes
 from cli.local.spec import read_spec
@@ -57,6 +58,7 @@ class Supervisor:
     wanted: dict[str, ProcessSpec] = field(default_factory=dict)
     listeners: dict[Listener, socket.socket] = field(default_factory=dict)
     waiting: list[socket.socket] = field(default_factory=list)  # clients that want to hear when all has ended
+    settling: set[str] = field(default_factory=set)  # wait for their first start
     finished: set[str] = field(default_factory=set)  # tasks that need not run again
     stopping: bool = False
     hard: bool = False  # end by SIGKILL: nothing of what they could still write is wanted
@@ -102,9 +104,14 @@ class Supervisor:
         for name in [name for name in self.due if name not in self.wanted]:
             del self.due[name]
         now = time.monotonic()
+        whole = not self.running and not self.histories
         for spec in changes.start:
+            if spec.name in self.settling and self.due.get(spec.name, now) > now:
+                continue
             # Also one that waits out a back-off: whoever asks for a reconcile has changed something.
-            self.due[spec.name] = now
+            self.due[spec.name] = now + (spec.settle_seconds if whole else 0.0)
+            if whole and spec.settle_seconds:
+                self.settling.add(spec.name)
         self._start_due(now)
 
     def _adopt(self) -> None:
@@ -124,6 +131,7 @@ class Supervisor:
     def _start_due(self, now: float) -> None:
         for name in [name for name, at in self.due.items() if at <= now]:
             del self.due[name]
+            self.settling.discard(name)
             spec = self.wanted.get(name)
             if spec is None or name in self.running:
                 continue
@@ -144,8 +152,10 @@ class Supervisor:
 
     def _listener(self, listener: Listener) -> socket.socket:
         if listener not in self.listeners:
-            family = socket.AF_INET6 if ":" in listener.address else socket.AF_INET
-            opened = socket.socket(family, socket.SOCK_STREAM)
+            if listener.netns:
+                opened = Inside(listener.netns).socket(socket.SOCK_STREAM)
+            else:
+                opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind((listener.address, listener.port))
             opened.listen(512)

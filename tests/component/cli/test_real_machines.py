@@ -1,4 +1,4 @@
-"""`navarch server` and `navarch agent` as on real machines: here two namespaces and a cable, a control plane and a node.
+"""`navarch server` and `navarch agent` as on real machines: two namespaces and a cable, a control plane and a node.
 
 Nothing of the local cluster's machinery is used: what runs is started by hand, as it would be there.
 """

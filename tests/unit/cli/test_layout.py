@@ -92,7 +92,9 @@ def test_only_the_gateway_and_the_api_servers_socket_are_in_the_root_namespace()
     processes = plan_processes(LAYOUT, ClusterSpec("blue", 7000).grown_to(1))
     assert [p.name for p in processes if not p.netns] == ["gateway"]
     listeners = [listener for p in processes for listener in p.listeners]
-    assert [(listener.address, listener.port, listener.netns) for listener in listeners] == [("127.0.0.1", 7000, "")]
+    inside = str(LAYOUT.netns_path)
+    found = [(listener.address, listener.port, listener.netns) for listener in listeners]
+    assert found == [("127.0.0.1", 7000, ""), ("10.200.0.1", 6443, inside)]
 
 
 def test_containerd_keeps_everything_in_the_nodes_folder() -> None:
