@@ -2,8 +2,8 @@
 
     python -m bench.scheduler [--nodes 5000] [--pods 5000] [--kind plain|spread|anti] [--store sqlite|memory|etcd]
 
-Creates the nodes, starts the scheduler, creates the pods as fast as it can, and counts pods that have a node. Prints JSON:
-pods per second from the first creation to the last binding, and from the last creation on (the scheduler's own part).
+Creates the nodes, starts the scheduler, creates the pods as fast as it can, and counts pods that have a node. Prints
+JSON: pods per second from the first creation to the last binding, and from the last creation on (the scheduler's own part).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def node(number: int) -> dict[str, object]:
     return {
         "metadata": {
             "name": f"node-{number:05d}",
-            "labels": {"kubernetes.io/hostname": f"node-{number:05d}", "topology.kubernetes.io/zone": f"z{number % 10}"},
+            "labels": {
+                "kubernetes.io/hostname": f"node-{number:05d}", "topology.kubernetes.io/zone": f"z{number % 10}",
+            },
         },
         "status": {
             "capacity": capacity, "allocatable": capacity,
@@ -83,7 +85,8 @@ async def measure(plane: ControlPlane, nodes: int, pods: int, kind: str) -> dict
     async with Client.from_kubeconfig(plane.kubeconfig("admin"), user_agent="bench") as client:
         await client.create("v1", "serviceaccounts", {"metadata": {"name": "default"}}, namespace="default")
         await create_all(client, "nodes", [node(n) for n in range(nodes)], None)
-        for name in [n["metadata"]["name"] for n in (await client.list("v1", "nodes"))["items"] if n["spec"].get("taints")]:
+        tainted = [n for n in (await client.list("v1", "nodes"))["items"] if n["spec"].get("taints")]
+        for name in (n["metadata"]["name"] for n in tainted):
             await client.patch("v1", "nodes", name, {"spec": {"taints": None}})
         plane.start_scheduler()
         bound = 0

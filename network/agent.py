@@ -43,7 +43,7 @@ class NetworkOptions:
 
 
 class NetworkAgent:
-    """Runs on every node, with the rights of the node (list and watch Services, EndpointSlices, Nodes, its own pods)."""
+    """Runs on every node, with the node's rights (list and watch Services, EndpointSlices, Nodes, its own pods)."""
 
     def __init__(self, factory: InformerFactory, options: NetworkOptions) -> None:
         self.options = options

@@ -1,4 +1,4 @@
-"""The scheduler process: leader election around :class:`scheduler.scheduler.Scheduler`, health and metrics beside it."""
+"""The scheduler process: leader election around the scheduler, health and metrics beside it."""
 
 from __future__ import annotations
 

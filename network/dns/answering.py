@@ -121,7 +121,9 @@ def _soa(zone: Zone) -> dns.rrset.RRset:
     )
 
 
-def complete_alias(response_to: dns.message.QueryMessage, target: str, found: dns.message.Message) -> dns.message.Message:
+def complete_alias(
+    response_to: dns.message.QueryMessage, target: str, found: dns.message.Message
+) -> dns.message.Message:
     """The answer to an ExternalName query: the CNAME, then what upstream said of its target."""
     question = response_to.question[0]
     response = dns.message.make_response(response_to, recursion_available=True)

@@ -1,8 +1,8 @@
 """The names of the cluster. Pure: Services and EndpointSlices in, records out.
 
 Names are kept lower-case and relative to the cluster domain (``web.default.svc``); a name "exists" when it, or a name
-below it, has a record: that decides between NXDOMAIN and an empty answer. Source: the Kubernetes DNS specification 1.1.0
-and what CoreDNS's kubernetes plugin answers by default.
+below it, has a record: that decides between NXDOMAIN and an empty answer. Source: the Kubernetes DNS specification
+1.1.0 and what CoreDNS's kubernetes plugin answers by default.
 """
 
 from __future__ import annotations

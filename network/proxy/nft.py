@@ -30,7 +30,7 @@ async def forget_udp_flows(flows: list[tuple[str, int, str]]) -> None:
     """
     for address, port, endpoint in flows:
         process = await asyncio.create_subprocess_exec(
-            "conntrack", "-D", "-p", "udp", "--orig-dst", address, "--orig-port-dst", str(port), "--reply-src", endpoint,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            "conntrack", "-D", "-p", "udp", "--orig-dst", address, "--orig-port-dst", str(port),
+            "--reply-src", endpoint, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         await process.wait()

@@ -1,9 +1,9 @@
 """The rule set of a node: what the nftables table should hold. Pure.
 
 A packet is looked up once, whatever the number of Services: a verdict map from (address, protocol, port) to the chain
-of the Service port. That chain picks an endpoint's chain (sticky clients first, then by a random number), which rewrites
-the destination. Services without a usable endpoint are not rewritten; the filter hooks refuse them at once (no endpoint
-anywhere) or drop them (none here, policy Local), so that clients do not hang on a dead address.
+of the Service port. That chain picks an endpoint's chain (sticky clients first, then by a random number), which
+rewrites the destination. Services without a usable endpoint are not rewritten; the filter hooks refuse them at once (no
+endpoint anywhere) or drop them (none here, policy Local), so that clients do not hang on a dead address.
 
 Names of chains are hashes of what they stand for, so that the same Service has the same chain after a restart and the
 difference between two rule sets is small.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ADMIN_TOKEN = "golden-token"  # noqa: S105 (of a server that lives for one test)
+ADMIN_TOKEN = "golden-token"
 #: token,user,uid,groups: the users that recorded exchanges speak as.
 TOKENS = f'{ADMIN_TOKEN},admin,admin,"system:masters"\nusertoken,alice,alice,"devs"\nviewtoken,bob,bob\n'
 

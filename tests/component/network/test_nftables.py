@@ -11,11 +11,10 @@ import time
 
 import pytest
 
-from network.proxy.model import HostPort
+from network.proxy.model import HostPort, service_ports
 from network.proxy.ruleset import RuleSet, compute_ruleset
 from network.proxy.transaction import delete_table, full_transaction, plan_transaction
 from tests.unit.network.test_ruleset import endpoint, service, slice_of
-from network.proxy.model import service_ports
 
 pytestmark = pytest.mark.root
 

@@ -63,7 +63,8 @@ async def test_copy_then_follow_then_resume_from_the_last_version():
     assert informer.keys() == ["default/a"]
     assert [o["metadata"]["name"] for o in informer.by_index("node", "n1")] == ["a"]
     assert informer.by_index("node", "") == []
-    assert client.asked[0]["send_initial_events"] and not client.asked[1]["send_initial_events"]
+    assert client.asked[0]["send_initial_events"]
+    assert not client.asked[1]["send_initial_events"]
     assert client.asked[1]["resource_version"] == "7"
 
 
