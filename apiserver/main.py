@@ -62,8 +62,8 @@ class Options:
         return f"https://[{address}]:{self.port}" if ":" in address else f"https://{address}:{self.port}"
 
 
-async def run(options: Options, *, stop: asyncio.Event | None = None) -> None:
-    """Until SIGTERM, SIGINT or ``stop``."""
+async def run(options: Options, *, stop: asyncio.Event | None = None, ready: asyncio.Event | None = None) -> None:
+    """Until SIGTERM, SIGINT or ``stop``. ``ready`` is set when requests are answered."""
     stopping = stop or asyncio.Event()
     sockets = [*inherited_sockets(), *(open_socket(address, options.port) for address in options.bind)]
     options.port = options.port or _port_of(sockets)
@@ -82,6 +82,8 @@ async def run(options: Options, *, stop: asyncio.Event | None = None) -> None:
     try:
         await assembly.bootstrap()
         _settle_memory()
+        if ready is not None:
+            ready.set()
         if options.announce:
             print(f"navarch apiserver ready at {options.url} ({options.store})", flush=True)
         await stopping.wait()
