@@ -39,6 +39,11 @@ def bootstrap_objects() -> list[Object]:
         },
         _binding("navarch:node-network", "navarch:node-network", "system:nodes"),
         _binding("navarch:node-renewal", f"{_CSR}:selfnodeclient", "system:nodes"),
+        # Serving certificates of nodes are approved by a controller; approving for a signer is a right by itself.
+        {
+            **_binding("navarch:node-serving", "system:certificates.k8s.io:kubelet-serving-approver", ""),
+            "subjects": [{"kind": "ServiceAccount", "name": "certificate-controller", "namespace": "kube-system"}],
+        },
         {
             "apiVersion": "v1", "kind": "Service",
             "metadata": {

@@ -50,6 +50,17 @@ class Approver(CsrController):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.nodes = context.informers.informer("v1", "nodes")
+        self.nodes.add_handler(on_add=self._node_changed, on_update=self._node_updated)
+
+    def _node_changed(self, _node: Object) -> None:
+        """Serving certificates wait for the node to report its addresses."""
+        for csr in self.requests.items():
+            if csr["spec"].get("signerName") == pl.KUBELET_SERVING and pl.is_undecided(csr):
+                self.enqueue(csr)
+
+    def _node_updated(self, old: Object, new: Object) -> None:
+        if (old.get("status") or {}).get("addresses") != (new.get("status") or {}).get("addresses"):
+            self._node_changed(new)
 
     async def wait_synced(self) -> None:
         await super().wait_synced()
@@ -76,7 +87,7 @@ class Approver(CsrController):
         node = self.nodes.get(subject.common_name.removeprefix("system:node:"))
         verdict = pl.serving_approval(csr, subject, node)
         if verdict is None:
-            self.queue.add_after(key, 1.0)
+            self.queue.add_after(key, 5.0)  # normally the node's report comes first
             return None
         if verdict:
             return await self._approve(csr, "Auto approving kubelet serving certificate for the node's own addresses.")
