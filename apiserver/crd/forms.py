@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from apiserver.crd.publishing import published_schema
 from apiserver.crd.structural.invariants import embedded_causes, list_causes
 from apiserver.crd.structural.shape import CoercionError, Structure, coerce_embedded, coerce_root
 from apiserver.crd.structural.validate import Cause, Validator
@@ -67,7 +68,7 @@ class VersionForm:
 
     @property
     def published(self) -> Object:
-        return self.raw_schema
+        return published_schema(self.raw_schema)
 
     @cached_property
     def _validator(self) -> Validator:
@@ -203,6 +204,8 @@ def _count_causes(obj: Object, path: tuple[str, ...], errors: Errors) -> None:
 def _go_type(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
+    if isinstance(value, list | dict):
+        return "[]interface {}" if isinstance(value, list) else "map[string]interface {}"
     return "float64" if isinstance(value, int | float) else go_type(value)
 
 

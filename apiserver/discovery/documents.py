@@ -27,8 +27,8 @@ class DiscoveryDocuments:
         self._refresh()
         return [path for path in self._legacy if self._document(path) is not None]
 
-    def has_group(self, group: str) -> bool:
-        return group in self._kinds.groups()
+    def has_group(self, group: str, *, custom: bool = True) -> bool:
+        return any(kind.group == group and (custom or not kind.custom) for kind in self._kinds)
 
     def knows(self, path: str) -> bool:
         self._refresh()

@@ -93,7 +93,7 @@ class Paths:
 
 def raise_unknown(documents: DiscoveryDocuments, path: str) -> None:
     parts = path.strip("/").split("/")
-    if parts[0] == "api" or (len(parts) > 1 and documents.has_group(parts[1])):
+    if parts[0] == "api" or (len(parts) > 1 and documents.has_group(parts[1], custom=False)):
         raise no_such_resource()
     raise PlainNotFound()
 

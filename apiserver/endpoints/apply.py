@@ -7,12 +7,12 @@ from apiserver.endpoints.options import WriteOptions
 from apiserver.endpoints.request import Request, reply
 from apiserver.registry import objectmeta
 from apiserver.registry.custom import CustomKind
-from apiserver.registry.tracking import set_managed_fields
+from apiserver.registry.tracking import ignored_fields, set_managed_fields
 from apiserver.server.negotiate import MediaType
 from apiserver.server.responses import Reply
 from machinery.api.bodies import BodyError, parse_yaml
 from machinery.api.decode import DecodeError
-from machinery.meta.apply import apply_object, reset_fields
+from machinery.meta.apply import apply_object
 from machinery.meta.errors import ApiError, bad_request
 from machinery.meta.objects import Object, deep_copy
 
@@ -34,7 +34,7 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
             live, deep_copy(config), manager=options.field_manager, api_version=kind.api_version,
             schema=schema, time=write.now, force=bool(options.force),  # type: ignore[arg-type]
             subresource=request.subresource,
-            ignored=reset_fields(kind.kind, request.subresource, kind.has_status()), built_in=not kind.custom,
+            ignored=ignored_fields(kind, request.subresource), built_in=not kind.custom,
             served_versions=kind.form.served if isinstance(kind, CustomKind) else None,
         )  # fmt: skip
         obj = deep_copy(obj)  # parts of it are shared with the package's tables and with the configuration

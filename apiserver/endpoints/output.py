@@ -94,6 +94,8 @@ class Presenter:
             meta["continue"] = token
             if remaining:
                 meta["remainingItemCount"] = remaining
+        elif self.kind.custom and not transform:
+            meta["continue"] = ""
         if transform == "Table":
             return self._table_list(codec, entries, meta)
         if transform == "PartialObjectMetadataList":
@@ -118,6 +120,8 @@ class Presenter:
             return self._encode({
                 "kind": transform, "apiVersion": f"meta.k8s.io/{version}", "metadata": meta, "items": items,
             })  # fmt: skip
+        if self.kind.custom:
+            meta = {"continue": "", **meta}
         items = [self._item(obj) for obj in objs]
         return self._encode(
             {"kind": self.kind.list_kind_name, "apiVersion": self.kind.api_version, "metadata": meta, "items": items}

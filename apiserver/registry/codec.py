@@ -64,6 +64,8 @@ class ObjectCodec:
             meta["continue"] = next_token
             if remaining:
                 meta["remainingItemCount"] = remaining
+        elif self.kind.custom:
+            meta["continue"] = ""
         head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
             self.kind.list_kind_name.encode(), self.kind.api_version.encode(), orjson.dumps(meta),
         )  # fmt: skip

@@ -149,7 +149,7 @@ class ResourceStore:
             pipeline.default(self.kind, obj)
             causes = self._causes(write, obj, None)
             if causes:
-                raise invalid(self.kind.group, self.kind.kind, name, causes)
+                raise invalid(self.kind.group, self._kind_of(obj), name, causes)
             self._check_no_revision(obj)
             if not name:
                 raise invalid(self.kind.group, self.kind.kind, name, [_NAMELESS])
@@ -165,6 +165,10 @@ class ResourceStore:
         finally:
             await strategy.end_write(write, taken, stored=stored)
         return Outcome(self.from_hub(write.kind, with_revision(obj, revision)), created=True)
+
+    def _kind_of(self, obj: Object) -> str:
+        """A custom resource is called what it calls itself, also where that is wrong."""
+        return obj["kind"] if self.kind.custom else self.kind.kind
 
     @staticmethod
     def _check_no_revision(obj: Object) -> None:
@@ -248,7 +252,7 @@ class ResourceStore:
             pipeline.default(self.kind, obj)
             causes = objectmeta.update_causes(obj, old_hub) + self._causes(write, obj, old_hub)
             if causes:
-                raise invalid(self.kind.group, self.kind.kind, write.name, causes)
+                raise invalid(self.kind.group, self._kind_of(obj), write.name, causes)
             await pipeline.validate_admission(write, "UPDATE", obj, old_hub)
             obj["metadata"]["resourceVersion"] = str(entry.revision)
             if strategy.stored_form(kind, obj) == entry.parsed:

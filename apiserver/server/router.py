@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from apiserver.server.request_info import RequestInfo
 from machinery.api.kinds import Kind, Subresource
 from machinery.api.table import KindTable
-from machinery.meta.errors import ApiError
+from machinery.meta.errors import ApiError, not_found
 
 NOT_FOUND_MESSAGE = "the server could not find the requested resource"
 METHOD_MESSAGE = "the server does not allow this method on the requested resource"
@@ -65,7 +65,7 @@ class Router:
         if len(rest) == 1:
             return self._collection(kind, method, namespace)
         if kind.namespaced != (namespace is not None) or not rest[1]:
-            raise no_such_resource()
+            raise UnknownGroup() if kind.custom else no_such_resource()
         if "%2F" in rest[1]:
             raise no_such_resource()
         if len(rest) == 2:
@@ -99,6 +99,8 @@ class Router:
 
     def _subresource(self, kind: Kind, method: str, namespace: str, rest: tuple[str, ...]) -> Route:
         sub = kind.subresource(rest[2])
+        if sub is None and kind.custom:
+            raise not_found(kind.group, kind.plural, rest[1])
         if sub is None or (len(rest) > 3 and sub.name != "proxy"):
             raise no_such_resource()
         verb = {**_OBJECT_VERBS, "POST": "create", "HEAD": "get", "OPTIONS": "get"}.get(method)

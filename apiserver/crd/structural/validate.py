@@ -158,13 +158,14 @@ class Validator:
         problem = _out_of_range(value, kind, schema.get("format") or "")
         if problem:
             causes.append(unnamed(f"Checked value must be of type {problem} in {path}"))
-        factor = schema.get("multipleOf")
+        factor, lowest, highest = schema.get("multipleOf"), schema.get("minimum"), schema.get("maximum")
+        if isinstance(value, int):  # bounds of whole numbers are whole to upstream
+            factor, lowest, highest = _whole(factor), _whole(lowest), _whole(highest)
         if factor is not None:
             if factor <= 0:
                 causes.append(plain(path, value, f"factor MultipleOf declared for {path} must be positive: {number(factor)}"))
             elif not _is_multiple(value, factor):
                 causes.append(in_body(path, value, f"should be a multiple of {number(factor)}"))
-        lowest, highest = schema.get("minimum"), schema.get("maximum")
         if lowest is not None:
             if schema.get("exclusiveMinimum") and value <= lowest:
                 causes.append(in_body(path, value, f"should be greater than {number(lowest)}"))
@@ -296,6 +297,10 @@ def _out_of_range(value: float, kind: str, form: str) -> str:
     elif kind == "number" and form == "float" and abs(value) > 3.4028234663852886e38:
         return "number with format float"
     return ""
+
+
+def _whole(bound: float | None) -> int | None:
+    return None if bound is None else int(bound)
 
 
 def _is_multiple(value: float, factor: float) -> bool:

@@ -68,6 +68,13 @@ def _without(obj: Object, names: tuple[str, ...]) -> Object:
 class DefinitionStrategy(SpecStrategy):
     """A definition starts without accepted names; the controller (``apiserver/crd``) decides."""
 
+    def validate(self, write: Write, obj: Object, old: Object | None) -> list[Cause]:
+        if write.subresource == "status":
+            return []
+        from apiserver.crd.judging import definition_causes  # rules in CEL are compiled there
+
+        return definition_causes(obj, old, write.warn)
+
     def prepare_create(self, write: Write, obj: Object) -> None:
         super().prepare_create(write, obj)
         spec = obj.get("spec") or {}
@@ -106,9 +113,9 @@ class DefinitionStrategy(SpecStrategy):
 
 
 def _add_storage_version(obj: Object) -> None:
-    status = obj.setdefault("status", {})
+    status = dict(obj.get("status") or {})
     stored = status.get("storedVersions") or []
     for version in (obj.get("spec") or {}).get("versions") or ():
         if version.get("storage") and version["name"] not in stored:
             stored = [*stored, version["name"]]
-    status["storedVersions"] = stored
+    obj["status"] = {**status, "storedVersions": stored}

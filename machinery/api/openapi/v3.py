@@ -75,9 +75,15 @@ def _document(kinds: list[Kind], schemas: Schemas) -> Object:
     for item_path, item in paths.items():
         item["parameters"] = _path_parameters(item_path)
     return {
-        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": RELEASE}, "paths": paths,
+        "openapi": "3.0.0", "info": _info(kinds), "paths": paths,
         "components": {"schemas": dict(sorted(components.items()))},
     }  # fmt: skip
+
+
+def _info(kinds: list[Kind]) -> Object:
+    if kinds and all(kind.custom for kind in kinds):
+        return {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}
+    return {"title": "Kubernetes", "version": RELEASE}
 
 
 def _kinds_at(table: KindTable, path: str) -> list[Kind]:
