@@ -55,6 +55,7 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "core bindings,events,limitranges,namespaces/status,pods/log,pods/status,"
         "replicationcontrollers/status,resourcequotas,resourcequotas/status get,list,watch",
         "core namespaces get,list,watch",
+        "events.k8s.io events get,list,watch",
         "discovery.k8s.io endpointslices get,list,watch",
         "apps controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,"
         "deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,"
