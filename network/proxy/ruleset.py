@@ -110,10 +110,10 @@ def _add_service_port(rules: RuleSet, port: ServicePort, cluster_cidr: str) -> N
     outside = bool(port.node_port or port.external_ips)
     chain = f"svc-{label}"
     local_chain = f"svl-{label}"
-    used = [*port.cluster, *port.local] if outside or not port.internal_local else list(port.local)
-    for endpoint in sorted(set(used)):
+    everywhere = outside or not port.internal_local
+    for endpoint in sorted({*(port.cluster if everywhere else ()), *port.local}):
         _add_endpoint(rules, port, endpoint)
-    if port.cluster:
+    if port.cluster and everywhere:  # a chain may lead only to chains that are there, or nft refuses the whole table
         rules.chains[chain] = _balance(port, port.cluster)
     if port.local and (port.internal_local or port.external_local):
         rules.chains[local_chain] = _balance(port, port.local)
