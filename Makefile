@@ -32,7 +32,7 @@ test: setup
 
 lint: setup
 	ruff check .
-	mypy
+	mypy machinery apiserver scheduler controllers kubelet network cli deploy
 	lint-imports
 
 bench: setup

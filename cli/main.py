@@ -96,7 +96,7 @@ def load(name: str) -> Command:
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
     if row.passes_arguments:
         settings = {"help_option_names": [], "ignore_unknown_options": True, "allow_extra_args": True}
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     app.command(name, help=target.__doc__ or row.help, context_settings=settings)(target)
     return typer.main.get_command(app)
 

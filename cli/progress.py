@@ -44,7 +44,7 @@ class Progress:
         now = time.monotonic()
         took, self._since = now - self._since, now
         if not self._quiet:
-            self._line(f"{text}  ({took:.1f} s)")
+            self._line(f"{text}  ({took:.1f} s)", mark="✓ ")
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -54,11 +54,11 @@ class Progress:
     def elapsed_seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, mark: str = "") -> None:
         if self._status is None:
             print(text, file=self._stream, flush=True)
         else:
-            self._status.console.print(text, highlight=False, markup=False)
+            self._status.console.print(f"{mark}{text}", highlight=False, markup=False, style="green" if mark else None)
 
     def close(self) -> None:
         if self._status is not None:

@@ -13,7 +13,10 @@ from cli.progress import Progress
 
 Name = Annotated[str, typer.Option("--name", help="Name of the cluster.", envvar="NAVARCH_CLUSTER")]
 Home = Annotated[
-    str | None, typer.Option("--home", help="Where it keeps everything.", show_default="/var/lib/navarch/NAME")
+    str | None,
+    typer.Option(
+        "--home", help="Where it keeps everything.", envvar="NAVARCH_HOME", show_default="/var/lib/navarch/NAME"
+    ),
 ]
 
 

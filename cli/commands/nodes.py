@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -24,6 +25,11 @@ Output = Annotated[str, typer.Option("-o", "--output", help="json for programs."
 def nodes(ctx: typer.Context, name: Name = DEFAULT_CLUSTER, home: Home = None, output: Output = "") -> None:
     if ctx.invoked_subcommand is None:
         list_(name, home, output)
+        return
+    # Said before the word, it holds for the word behind it too.
+    os.environ["NAVARCH_CLUSTER"] = name
+    if home is not None:
+        os.environ["NAVARCH_HOME"] = home
 
 
 @app.command("list")

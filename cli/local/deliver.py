@@ -57,7 +57,7 @@ async def _wait_available(session: Session, item: Applied, progress: Progress, d
         if state.complete:
             progress.done(f"{name} is available")
             return
-        progress.step(f"{name}: {state.message}")
+        progress.step(state.message)
         if state.failed or time.monotonic() >= deadline:
             raise CommandError(f"{name} is not available: {state.message}; `navarch status` says more")
         await asyncio.sleep(POLL_SECONDS)

@@ -190,6 +190,37 @@ def test_a_reboot_of_the_whole_machine(machine: Machine) -> None:
     assert not stale.exists()
 
 
+def test_down_after_a_crash_of_everything_that_keeps_records(machine: Machine) -> None:
+    before = snapshot.take(machine.name, machine.home)
+    machine.navarch("up", "--nodes", "1")
+    supervisor = subprocess.run(
+        ["pgrep", "-f", f"cli.local.supervise {machine.name} "], capture_output=True, text=True, check=True
+    )
+    os.kill(int(supervisor.stdout.split()[0]), signal.SIGKILL)
+    os.kill(machine_pid(machine, "containerd --config"), signal.SIGKILL)
+    machine.navarch("down")
+    assert str(snapshot.take(machine.name, machine.home)) == str(before)
+    assert machine.navarch("down").stderr == f"There is no cluster {machine.name}.\n"
+
+
+def machine_pid(machine: Machine, words: str) -> int:
+    """Of the process whose command line has the words and the cluster's home."""
+    found = subprocess.run(["pgrep", "-f", f"{words}.*{machine.home}"], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
+
+
+def test_an_archive_that_is_none_is_refused_in_one_line(machine: Machine, tmp_path: Path) -> None:
+    machine.navarch("up", "--nodes", "1")
+    (tmp_path / "text.tar").write_text("not a tar")
+    told = machine.navarch("image", "load", str(tmp_path / "text.tar"), check=False)
+    assert told.returncode == 1
+    assert "text.tar: not a tar archive" in told.stderr
+    subprocess.run(["tar", "cf", tmp_path / "empty.tar", "-C", tmp_path, "text.tar"], check=True)
+    told = machine.navarch("image", "load", str(tmp_path / "empty.tar"), check=False)
+    assert "neither an OCI layout (index.json) nor a docker archive (manifest.json)" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+
+
 def test_data_that_is_kept_comes_back(machine: Machine) -> None:
     machine.navarch("up", "--nodes", "1")
     uid = json.loads(machine.kubectl("get", "node", "node1", "-o", "json"))["metadata"]["uid"]
