@@ -42,6 +42,7 @@ VOLUMES = "volumes"
 #: Files that come from the API are compared again this often.
 REFRESH_SECONDS = 60.0
 RUNTIME_RETRY_SECONDS = 2.0
+BUSY_RETRY_SECONDS = 0.1
 BROKEN_RETRY_SECONDS = 10.0
 #: The runtime's own books may lag a moment behind its events.
 STALE_LOOK_SECONDS = 0.02
@@ -163,6 +164,8 @@ class PodWorker:
         try:
             return await self._settle()
         except CriError as error:
+            if error.is_busy:
+                return self._now() + BUSY_RETRY_SECONDS
             log.warning("runtime call failed, trying again", pod=pod_key(self.pod), error=str(error))
         except (ApiError, ConnectError) as error:
             log.info("API call failed, trying again", pod=pod_key(self.pod), error=str(error))

@@ -25,6 +25,11 @@ class CriError(Exception):
     def is_deadline_exceeded(self) -> bool:
         return self.code == "DEADLINE_EXCEEDED"
 
+    @property
+    def is_busy(self) -> bool:
+        """The runtime still does something else with the container (for an agent that died, say): soon it will not."""
+        return "in starting state" in self.message or "already in removing state" in self.message
+
     def __str__(self) -> str:
         """As client messages of the ecosystem print a gRPC error."""
         words = "".join(part.capitalize() for part in self.code.split("_"))

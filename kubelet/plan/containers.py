@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubelet.observed import CREATED, UNKNOWN, Container, Observed, PodRuntime
 from kubelet.plan.actions import Draft, RemoveContainer, ReportBackOff, StartContainer, Stop, StopContainers, Waiting
-from kubelet.plan.restart import backoff_message, next_restart, should_restart
+from kubelet.plan.restart import backoff_message, next_restart, should_restart, was_interrupted
 from kubelet.podspec import (
     ContainerSpec,
     Pod,
@@ -71,6 +71,10 @@ def probe_grace_seconds(pod: Pod, spec: ContainerSpec, running: Container, obser
 def restart(draft: Draft, pod: Pod, spec: ContainerSpec, ended: Container, observed: Observed, now: float) -> None:
     """Starts ``ended`` again when its back-off is over; says so until then."""
     name = spec["name"]
+    if was_interrupted(ended):
+        draft.add(RemoveContainer(ended.id))
+        start(draft, name, observed, now, ended.restart_count, ended.backoff_step)
+        return
     if ended.hash and ended.hash != container_hash(spec):
         start(draft, name, observed, now, ended.restart_count + 1)
         return

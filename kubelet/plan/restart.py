@@ -15,10 +15,13 @@ from kubelet.podspec import ContainerSpec, Pod, container_hash, describe_pod, re
 BACKOFF_BASE_SECONDS = 10.0
 BACKOFF_CAP_SECONDS = 300.0
 BACKOFF_RESET_SECONDS = 600.0
+START_ERROR = "StartError"
 
 
 def should_restart(pod: Pod, spec: ContainerSpec, ended: Container) -> bool:
     """By the container's own rules and policy, else the pod's."""
+    if was_interrupted(ended):
+        return True
     if ended.hash and ended.hash != container_hash(spec):
         return True
     for rule in spec.get("restartPolicyRules") or ():
@@ -28,6 +31,12 @@ def should_restart(pod: Pod, spec: ContainerSpec, ended: Container) -> bool:
     if policy == "Always":
         return True
     return policy == "OnFailure" and ended.exit_code != 0
+
+
+def was_interrupted(ended: Container) -> bool:
+    """Its start was broken off because the agent that asked for it died: it never ran, and that counts for nothing."""
+    broken_off = any(words in ended.message for words in ("context canceled", "signal: killed"))
+    return ended.is_exited and ended.reason == START_ERROR and broken_off
 
 
 def matches_rule(rule: dict[str, object], exit_code: int) -> bool:

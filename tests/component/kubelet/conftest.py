@@ -142,6 +142,12 @@ class Cluster:
         return "".join(line.split(" ", 3)[3] for line in path.read_text().splitlines(keepends=True))
 
 
+async def ensure_service_account(client: Client) -> None:
+    """What the controllers would make; most tests here run without them."""
+    with contextlib.suppress(ApiError):
+        await client.create("v1", "serviceaccounts", {"metadata": {"name": "default", "namespace": "default"}})
+
+
 def shell(command: str, name: str = "c", **more: Any) -> dict[str, Any]:
     return {"name": name, "image": BUSYBOX_REFERENCE, "command": ["sh", "-c", command], **more}
 
@@ -166,8 +172,7 @@ async def cluster(machine: NodeMachine, plane: ControlPlane, request: pytest.Fix
     root = machine.directory / f"k{abs(hash(request.node.name)) % 10000}"
     async with Client.from_kubeconfig(plane.kubeconfig("admin")) as client:
         cluster = Cluster(client, machine, plane, root)
-        with contextlib.suppress(ApiError):
-            await client.create("v1", "serviceaccounts", {"metadata": {"name": "default", "namespace": "default"}})
+        await ensure_service_account(client)
         try:
             await cluster.start_agent()
             yield cluster

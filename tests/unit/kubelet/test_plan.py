@@ -202,3 +202,14 @@ def test_old_dead_containers_go_and_the_last_one_before_the_newest_stays() -> No
 @pytest.mark.parametrize(("seconds", "text"), [(10, "10s"), (80, "1m20s"), (300, "5m0s"), (3600, "1h0m0s")])
 def test_durations_read_as_in_go(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize("words", ["failed to create shim task: context canceled", "start failed: : signal: killed"])
+def test_a_start_that_the_agents_death_broke_off_counts_for_nothing(words: str) -> None:
+    broken = exited(code=128, reason="StartError", message=words, restart_count=2, backoff_step=1)
+    for policy in ("Always", "Never"):
+        assert actions(pod(restartPolicy=policy), observed(broken), 8.0) == [
+            RemoveContainer("c-0"), StartContainer("c", 2, 1),
+        ]  # fmt: skip
+    real = exited(code=128, reason="StartError", message='exec: "/no/such": no such file')
+    assert actions(pod(restartPolicy="Never"), observed(real), 8.0) == []
