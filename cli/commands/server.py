@@ -52,7 +52,10 @@ def server(
         return
     if not is_free(port):
         raise CommandError(f"port {port} on 127.0.0.1 is in use: end what listens there, or choose another with --port")
-    typer.echo(f"kubeconfig: {options.home}/kubeconfig/admin.kubeconfig   logs: {options.home}/log/", err=True)
+    kubeconfig = f"{options.home}/kubeconfig/admin.kubeconfig"
+    flag = "" if options.home == DEFAULT_HOME else f" --kubeconfig {kubeconfig}"
+    typer.echo(f"kubeconfig: {kubeconfig}   logs: {options.home}/log/", err=True)
+    typer.echo(f"add a node: navarch token create --print-join-command{flag}   and run there what it prints", err=True)
     supervise(options.home, plan_server(options))
 
 

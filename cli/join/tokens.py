@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from cli.errors import CommandError
 from cli.join.discovery import CONFIGMAP, NAMESPACE, public_kubeconfig, split_token
@@ -31,9 +32,31 @@ async def create_token(
         if is_already_exists(error):
             raise CommandError(f"token {token.partition('.')[0]} exists already") from error
         raise
-    address = server or session.client.config.server
+    address = server or await advertised_server(session)
     await publish(session, address, now)
     return token, address
+
+
+async def advertised_server(session: Session) -> str:
+    """Where machines reach the API server: not on our loopback, but where it says itself that it is."""
+    ours = session.client.config.server
+    if not is_loopback(ours):
+        return ours
+    found = await session.client.list(
+        "discovery.k8s.io/v1", "endpointslices", namespace="default",
+        label_selector="kubernetes.io/service-name=kubernetes",
+    )  # fmt: skip
+    for piece in found["items"]:
+        for endpoint in piece.get("endpoints") or ():
+            for port in piece.get("ports") or ():
+                address = endpoint["addresses"][0]
+                return f"https://{f'[{address}]' if ':' in address else address}:{port['port']}"
+    raise CommandError("the API server serves on loopback only: start it with --bind ADDRESS, or name it with --server")
+
+
+def is_loopback(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 async def publish(session: Session, server: str, now: datetime) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from cli.errors import CommandError
-from cli.local.layout import DEFAULT_CLUSTER, locate
+from cli.local.layout import DEFAULT_CLUSTER, DEFAULT_HOMES, locate
 from cli.objects.global_flags import Globals
 from cli.objects.resources import Resources, fetch_resources
 from machinery.client import Client, ClientConfig, load_kubeconfig
 
 T = TypeVar("T")
+SERVER_KUBECONFIG = DEFAULT_HOMES / "server" / "kubeconfig" / "admin.kubeconfig"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _with_globals(config: ClientConfig, said: Globals) -> ClientConfig:
 
 
 def find_kubeconfig(where: Where, environment: dict[str, str]) -> str:
-    """As kubectl looks, and last the local cluster: on a machine that has one nothing needs to be set."""
+    """As kubectl looks; then the control plane that this machine is, or the local cluster: nothing needs to be set."""
     if where.kubeconfig:
         return where.kubeconfig
     if where.cluster is not None:
@@ -69,6 +70,8 @@ def find_kubeconfig(where: Where, environment: dict[str, str]) -> str:
     home = Path(environment.get("HOME", "/root")) / ".kube" / "config"
     if home.exists():
         return str(home)
+    if SERVER_KUBECONFIG.exists() and "NAVARCH_CLUSTER" not in environment:
+        return str(SERVER_KUBECONFIG)
     return str(_of_cluster(environment.get("NAVARCH_CLUSTER", DEFAULT_CLUSTER)))
 
 

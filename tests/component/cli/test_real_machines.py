@@ -107,11 +107,10 @@ def is_ready(node: dict[str, Any]) -> bool:
 def test_a_server_and_a_node_that_joined_by_hand(hall: Hall) -> None:
     hall.start("server", "server", "--home", str(hall.folder / "server"), "--bind", "10.201.0.1")
     wait_for(lambda: hall.get("clusterrolebinding", "navarch:node-network"))
-    token = hall.navarch(
-        "server", "token", "create", "--server", "https://10.201.0.1:6443", "--kubeconfig", hall.kubeconfig
-    ).strip()
-    joining = ["agent", "--server", "https://10.201.0.1:6443", "--token", token, "--node-name", "m1", "--home",
-               str(hall.folder / "agent")]  # fmt: skip
+    told = hall.navarch("server", "token", "create", "--print-join-command", "--kubeconfig", hall.kubeconfig).split()
+    assert told[:4] == ["navarch", "agent", "--server", "https://10.201.0.1:6443"], "where machines reach it"
+    token = told[-1]
+    joining = [*told[1:], "--node-name", "m1", "--home", str(hall.folder / "agent")]
     agent = hall.start("node", *joining)
     node = wait_for(lambda: next((n for n in hall.get("nodes")["items"] if is_ready(n)), None))
     assert node["metadata"]["name"] == "m1"

@@ -12,6 +12,7 @@ from cli.commands.token import parse_ttl
 from cli.errors import CommandError
 from cli.join.discovery import public_kubeconfig, sign, split_token, verify
 from cli.join.objects import cluster_info, expiry, new_token, permissions, token_secret
+from cli.join.tokens import is_loopback
 from cli.machine.agent import AgentOptions, node_layout, plan_agent
 from cli.machine.server import ServerOptions, plan_server
 from cli.machine.units import TEMPLATES, render_unit, unit_name
@@ -125,3 +126,17 @@ def test_an_agent_brings_its_own_containerd_unless_told_of_one() -> None:
     given = plan_agent(node, AgentOptions(Path("/h"), "n1", runtime_endpoint="/run/x.sock"))
     assert [process.name for process in given] == ["agent"]
     assert "/run/x.sock" in given[0].command
+
+
+@pytest.mark.parametrize(
+    ("server", "is_ours"),
+    [
+        ("https://127.0.0.1:6443", True),
+        ("https://localhost:1", True),
+        ("https://[::1]:6443", True),
+        ("https://10.0.0.1:6443", False),
+        ("https://api.example", False),
+    ],
+)
+def test_an_address_that_only_this_machine_reaches(server: str, is_ours: bool) -> None:
+    assert is_loopback(server) is is_ours
