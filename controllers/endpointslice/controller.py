@@ -66,8 +66,7 @@ class EndpointSliceController(ServicePodsController):
         existing = [
             item for item in self.slices.by_index("service", key) if labels_of(item).get(MANAGED_BY) == MANAGER
         ]
-        nodes = {node["metadata"]["name"]: node for node in self.nodes.items()}
-        plan, node_missing = plan_slices(service, self.pods_of(service), nodes, existing)
+        plan, node_missing = plan_slices(service, self.pods_of(service), self.nodes.get, existing)
         done = await write_slices(self.client, plan, self.written, key)
         if node_missing:
             self.queue.add_after(key, 5.0)

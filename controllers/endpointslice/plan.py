@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from controllers.endpointslice.reconcile import Group, SlicePlan, port_key, reconcile
@@ -21,6 +21,7 @@ from machinery.meta.conditions import is_pod_ready
 from machinery.meta.objects import is_terminating, labels_of, owner_reference
 
 Object = dict[str, Any]
+FindNode = Callable[[str], Object | None]
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -62,7 +63,7 @@ def address_types(service: Object) -> list[str]:
 
 
 def group_endpoints(
-    service: Object, pods: Sequence[Object], nodes: Mapping[str, Object]
+    service: Object, pods: Sequence[Object], find_node: FindNode
 ) -> tuple[list[Group], bool]:
     """(groups, whether a pod was left out because its node is not there yet)."""
     groups: dict[tuple[str, Any], Group] = {}
@@ -71,7 +72,7 @@ def group_endpoints(
         if not may_back(pod, include_terminating=True):
             continue
         node_name = pod["spec"].get("nodeName") or ""
-        node = nodes.get(node_name)
+        node = find_node(node_name) if node_name else None
         if node_name and node is None and not service["spec"].get("publishNotReadyAddresses"):
             missing = True
             continue
@@ -111,9 +112,9 @@ def slice_labels(service: Object) -> dict[str, str]:
 
 
 def plan_slices(
-    service: Object, pods: Sequence[Object], nodes: Mapping[str, Object], existing: Sequence[Object]
+    service: Object, pods: Sequence[Object], find_node: FindNode, existing: Sequence[Object]
 ) -> tuple[SlicePlan, bool]:
-    groups, missing = group_endpoints(service, pods, nodes)
+    groups, missing = group_endpoints(service, pods, find_node)
     meta = service["metadata"]
     metadata: Object = {
         "generateName": f"{meta['name']}-", "namespace": meta["namespace"], "labels": slice_labels(service),

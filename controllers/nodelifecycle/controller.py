@@ -20,6 +20,9 @@ from machinery.runtime.controller import Controller
 Object = dict[str, Any]
 
 
+JUDGE_DELAY_SECONDS = 0.1
+
+
 @dataclass
 class _Health:
     heard_at: float
@@ -44,6 +47,7 @@ class NodeLifecycle(Controller):
         self._health: dict[str, _Health] = {}
         self._buckets: dict[str, pl.Bucket] = {}
         self._all_down = False
+        self._judging = False
         self.nodes.add_handler(on_add=self._node_added, on_update=self._node_updated, on_delete=self._node_deleted)
         self.leases.add_handler(on_add=self._lease_seen, on_update=lambda old, new: self._lease_seen(new))
 
@@ -67,8 +71,10 @@ class NodeLifecycle(Controller):
             or _states(old) != _states(new)
         ):  # fmt: skip
             self.enqueue(new)
-            if pl.ready_status(old) != pl.ready_status(new):
-                self._judge_cluster()
+            if pl.ready_status(old) != pl.ready_status(new) and not self._judging:
+                # Once for a crowd of nodes: the verdict looks at all of them.
+                self._judging = True
+                asyncio.get_running_loop().call_later(JUDGE_DELAY_SECONDS, self._judge_cluster)
 
     def _node_deleted(self, node: Object) -> None:
         name = node["metadata"]["name"]
@@ -119,6 +125,7 @@ class NodeLifecycle(Controller):
 
     def _judge_cluster(self) -> None:
         """When the last zone goes down nobody is evicted any more; when the first comes back all get a new chance."""
+        self._judging = False
         zones = self._zones()
         down = bool(zones) and all(
             pl.zone_state(nodes, self.options.unhealthy_zone_threshold) == pl.FULL for nodes in zones.values()

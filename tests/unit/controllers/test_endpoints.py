@@ -23,7 +23,7 @@ def service(*ports, **spec):
 
 HTTP = {"name": "http", "port": 80, "targetPort": "web"}
 FIX = {"name": "fix", "port": 81, "targetPort": 8081}
-NODES = {"n1": node("n1", labels={"topology.kubernetes.io/zone": "z1"})}
+NODES = {"n1": node("n1", labels={"topology.kubernetes.io/zone": "z1"})}.get
 
 
 def backend(name, ip, port=8081, **more):
