@@ -90,9 +90,11 @@ class PodWorker:
 
     @property
     def holds_resources(self) -> bool:
-        """Whether the pod counts against the node's room."""
+        """Whether the pod counts against the node's room. One whose object is gone does not, though it may still be
+        ending: the scheduler has given its room away and was right to."""
         refused = self.memory.ending is not None and self.memory.ending.refused
-        return not self.finished and not refused
+        gone = self.removed or self._deleting_object
+        return not self.finished and not refused and not gone
 
     # -- what happens outside
 

@@ -29,5 +29,5 @@ def test_rules_have_no_loose_ends(crowd, internal, external, node_port, affinity
     rules = rules_of(asked, slice_of(*CROWDS[crowd]))
     said = " ; ".join([rule for chain in rules.chains.values() for rule in chain]
                       + [verdict for elements in rules.maps.values() for verdict in elements.values()])  # fmt: skip
-    assert {name for name in re.findall(r"(?:goto|jump) (\S+?)[,;]?(?:\s|$)", said)} <= set(rules.chains)
+    assert set(re.findall(r"(?:goto|jump) (\S+?)[,;]?(?:\s|$)", said)) <= set(rules.chains)
     assert set(re.findall(r"@(aff-\w+)", said)) <= set(rules.sets)
