@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,7 +61,9 @@ class PortServer:
         try:
             far_reader, far_writer = await self._connect(port.number)
         except OSError:
-            writer.transport.abort()  # the client sees a reset, as from a port where nobody answers
+            # The client sees a reset, as from a port where nobody answers; a plain close would look like an empty answer.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
             return
         try:
             async with asyncio.TaskGroup() as both:
