@@ -1,7 +1,8 @@
 """The node lifecycle controller: listens to heartbeats, tells when a node falls silent, taints, evicts by zone.
 
 A node lives by its Lease (and by changes of its status). What counts is when THIS process saw the change, not the times
-in the objects: machines with wrong clocks must not look dead.
+in the objects: machines with wrong clocks must not look dead. And who could not hear must not judge: after the API was
+away, or this process slept, every node gets its whole grace period anew.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from controllers.context import Context
 from controllers.nodelifecycle import plan as pl
+from machinery.client import ConnectError
 from machinery.meta.conditions import get_condition
 from machinery.meta.errors import ApiError, is_not_found
 from machinery.meta.objects import format_time, labels_of
 from machinery.runtime.controller import Controller
 
+log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 
 
 JUDGE_DELAY_SECONDS = 0.1
+PROBE_SECONDS = 2.0
 
 
 @dataclass
@@ -48,6 +54,7 @@ class NodeLifecycle(Controller):
         self._buckets: dict[str, pl.Bucket] = {}
         self._all_down = False
         self._judging = False
+        self._silent: set[str] = set()
         self.nodes.add_handler(on_add=self._node_added, on_update=self._node_updated, on_delete=self._node_deleted)
         self.leases.add_handler(on_add=self._lease_seen, on_update=lambda old, new: self._lease_seen(new))
 
@@ -115,13 +122,31 @@ class NodeLifecycle(Controller):
 
     async def _monitor(self) -> None:
         await self.wait_synced()
+        listened_at = self.clock.monotonic()
         while True:
-            self._judge_cluster()
+            hears = await self._hears()
             now = self.clock.monotonic()
-            for name, health in self._health.items():
-                if now - health.heard_at > health.grace:
+            if hears and now - listened_at > 2 * self.options.node_monitor_period + PROBE_SECONDS:
+                log.info("could not listen for a while, giving all nodes new time", seconds=round(now - listened_at, 1))
+                self._hear_all()
+            if hears:
+                listened_at = now
+                self._judge_cluster()
+                self._silent = {name for name, health in self._health.items() if now - health.heard_at > health.grace}
+                for name in self._silent:
                     self.queue.add(name)
             await self.clock.sleep(self.options.node_monitor_period)
+
+    async def _hears(self) -> bool:
+        try:
+            await self.client.request("GET", "/livez", timeout_seconds=PROBE_SECONDS)
+        except (ApiError, ConnectError):
+            return False
+        return True
+
+    def _hear_all(self) -> None:
+        for health in self._health.values():
+            health.heard_at = self.clock.monotonic()
 
     def _judge_cluster(self) -> None:
         """When the last zone goes down nobody is evicted any more; when the first comes back all get a new chance."""
@@ -131,8 +156,7 @@ class NodeLifecycle(Controller):
             pl.zone_state(nodes, self.options.unhealthy_zone_threshold) == pl.FULL for nodes in zones.values()
         )
         if self._all_down and not down:
-            for health in self._health.values():
-                health.heard_at = self.clock.monotonic()
+            self._hear_all()
         if down != self._all_down:
             self._all_down = down
             for node in self.nodes.items():
@@ -148,8 +172,7 @@ class NodeLifecycle(Controller):
         node = self.nodes.get(key)
         if node is None:
             return None
-        health = self._health.get(key)
-        if health is not None and self.clock.monotonic() - health.heard_at > health.grace:
+        if self._is_silent(key):
             conditions = pl.silent_conditions(node, self.clock.now())
             if conditions is not None:
                 was_ready = pl.ready_status(node) == "True"
@@ -166,6 +189,13 @@ class NodeLifecycle(Controller):
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]}, "spec": {"taints": taints or None},
         })  # fmt: skip
         return f"changed taints from {_names(before)} to {_names(taints)}"
+
+    def _is_silent(self, name: str) -> bool:
+        """Found silent by the monitor, and not heard since."""
+        health = self._health.get(name)
+        return (
+            health is not None and name in self._silent and self.clock.monotonic() - health.heard_at > health.grace
+        )
 
     def _may_evict(self, node: Object) -> bool:
         if not pl.needs_first_no_execute(node):

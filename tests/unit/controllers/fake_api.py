@@ -77,6 +77,9 @@ class FakeApi(Client):
         return Response(200, {}, json.dumps(answer).encode())
 
     def _answer(self, method: str, path: str, params: Object, body: Any, headers: Any) -> Object:
+        if path == "/livez":
+            self.fault(method, path, None)
+            return {}
         if path in ("/api", "/apis"):
             return self._discovery(path)
         kind, namespace, name, subresource = self._parse(path)

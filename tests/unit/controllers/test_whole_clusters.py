@@ -361,3 +361,22 @@ async def test_a_recount_takes_nothing_back_that_was_just_granted():
         await asyncio.sleep(1.0)
         assert api.one("resourcequotas", "q")["status"]["used"] == {"secrets": "3"}
         await until(lambda: api.one("resourcequotas", "q")["status"]["used"] == {"secrets": "1"})
+
+
+async def test_who_could_not_hear_does_not_judge(monkeypatch):
+    monkeypatch.setattr("controllers.nodelifecycle.controller.PROBE_SECONDS", 0.1)
+    async with cluster() as api:
+        await api.create("v1", "nodes", {"metadata": {"name": "n1"}, "spec": {}, "status": {"conditions": [
+            {"type": "Ready", "status": "True"}]}})  # fmt: skip
+
+        def away(method, plural, body):
+            if plural == "/livez":
+                raise errors.service_unavailable("starting")
+
+        api.fault = away
+        await asyncio.sleep(1.0)  # far longer than the grace period of 0.4 s
+        assert api.one("nodes", "n1")["status"]["conditions"][0]["status"] == "True"
+        api.fault = lambda method, plural, body: None
+        await asyncio.sleep(0.25)
+        assert api.one("nodes", "n1")["status"]["conditions"][0]["status"] == "True"
+        await until(lambda: api.one("nodes", "n1")["status"]["conditions"][0]["status"] == "Unknown")
