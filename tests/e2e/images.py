@@ -10,10 +10,11 @@ import functools
 import subprocess
 from pathlib import Path
 
-from kubelet.images.oci import ImageConfig, build_image, busybox_layer
+from kubelet.images.oci import File, ImageConfig, build_image, busybox_layer
 
 BUSYBOX_BINARY = Path("/bin/busybox")
 BUSYBOX = "localhost/busybox:1"
+KUBECTL = "localhost/kubectl:1"
 WEB = "localhost/web:{version}"
 
 _SERVE = """\
@@ -40,6 +41,12 @@ def web_image(version: int) -> bytes:
     serve = _SERVE.replace("{version}", str(version))
     config = ImageConfig(cmd=["sh", "-c", serve], env=["PATH=/usr/bin:/bin"])
     return build_image(WEB.format(version=version), [_layer()], config)  # type: ignore[list-item]
+
+
+def kubectl_image(kubectl: bytes) -> bytes:
+    """The stock client inside a container, as an operator has it. Big, so only who needs it loads it."""
+    config = ImageConfig(cmd=["sh"], env=["PATH=/usr/bin:/bin"])
+    return build_image(KUBECTL, [_layer(), {"bin/kubectl": File(kubectl, 0o755)}], config)  # type: ignore[list-item]
 
 
 def write_images(directory: Path) -> list[Path]:
