@@ -61,7 +61,7 @@ class PortServer:
         try:
             far_reader, far_writer = await self._connect(port.number)
         except OSError:
-            # The client sees a reset, as from a port where nobody answers; a plain close would look like an empty answer.
+            # The client sees a reset, as from a port where nobody answers; a plain close looks like an empty answer.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             return
