@@ -42,6 +42,7 @@ VOLUMES = "volumes"
 #: Files that come from the API are compared again this often.
 REFRESH_SECONDS = 60.0
 RUNTIME_RETRY_SECONDS = 2.0
+FINAL_STATUS_SECONDS = 10.0
 BUSY_RETRY_SECONDS = 0.1
 BROKEN_RETRY_SECONDS = 10.0
 #: The runtime's own books may lag a moment behind its events.
@@ -345,7 +346,7 @@ class PodWorker:
         deleting = bool(self.pod["metadata"].get("deletionTimestamp"))
         self._context.probes.forget(self.uid)
         if not self.removed:
-            await self._context.writer.flush(self.uid)
+            await self._write_final_status()
         if not self._records_kept or self.removed or deleting:
             await asyncio.to_thread(
                 self._context.volumes.tear_down, self.uid, keep_records=not (self.removed or deleting)
@@ -361,6 +362,14 @@ class PodWorker:
         if self.removed:
             await self._context.executor.remove_pod(self.pod, self.runtime)
             self._cleaned = True
+
+    async def _write_final_status(self) -> None:
+        """Waits for it, but not for ever: a status that the server refuses must not keep the pod from going."""
+        try:
+            async with asyncio.timeout(FINAL_STATUS_SECONDS):
+                await self._context.writer.flush(self.uid)
+        except TimeoutError:
+            log.warning("going on without the final status", pod=pod_key(self.pod))
 
     async def _delete_object(self) -> None:
         meta = self.pod["metadata"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from kubelet.observed import CREATED, Container, Observed
 from kubelet.plan.actions import Waiting
+from kubelet.plan.restart import was_interrupted
 from kubelet.podspec import ContainerSpec, Pod, init_containers, is_sidecar
 from kubelet.status.times import time_text
 
@@ -73,6 +74,8 @@ def _from_runtime(status: Status, history: list[Container], known: Status | None
                "imageID": latest.image_id, "containerID": RUNTIME_PREFIX + latest.id}  # fmt: skip
     if latest.is_running:
         status["state"] = {"running": {"startedAt": time_text(latest.started_at)}}
+    elif was_interrupted(latest):
+        status["state"] = {"waiting": _waiting(why or Waiting("ContainerCreating"))}
     elif latest.is_exited and why is None:
         status["state"] = {"terminated": terminated(latest)}
     elif latest.is_exited:

@@ -21,6 +21,7 @@ from machinery.meta.errors import ApiError, is_conflict, is_not_found
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 1.0
+RETRY_CAP_SECONDS = 10.0
 ATTEMPTS = 5
 Status = dict[str, Any]
 
@@ -64,14 +65,22 @@ class StatusWriter:
     async def flush(self, uid: str) -> None:
         """Until the newest status of the pod is written, or there is nothing to write to any more."""
         async with self._locks.setdefault(uid, asyncio.Lock()):
+            delay = RETRY_SECONDS
             while uid in self._pending:
                 pod, status = self._pending.pop(uid)
                 try:
                     await self._write(pod, status)
-                except (ApiError, ConnectError) as error:
-                    log.info("status not written yet", pod=pod["metadata"]["name"], error=str(error))
+                    delay = RETRY_SECONDS
+                except asyncio.CancelledError:
                     self._pending.setdefault(uid, (pod, status))
-                    await asyncio.sleep(RETRY_SECONDS)
+                    raise
+                except (ApiError, ConnectError) as error:
+                    log.info("status not written yet", pod=pod["metadata"]["name"], error=str(error), again=delay)
+                    self._pending.setdefault(uid, (pod, status))
+                    await asyncio.sleep(delay)
+                    # A server that is away comes back any moment; one that refuses will refuse again.
+                    if isinstance(error, ApiError):
+                        delay = min(delay * 2, RETRY_CAP_SECONDS)
 
     async def _write(self, pod: Pod, status: Status) -> None:
         target = self.latest(pod)

@@ -152,13 +152,19 @@ def _validate_status(errors: Errors, pod: Object, old: Object) -> None:
         from machinery.meta import names
 
         errors.invalid_all("status.nominatedNodeName", nominated, names.dns1123_subdomain(nominated))
-    never = (old.get("spec") or {}).get("restartPolicy") == "Never"
+    spec = old.get("spec") or {}
+    never = spec.get("restartPolicy") == "Never"
+    # Sidecars, and containers with a policy or rules of their own, may start again in a pod that never restarts.
+    free = {entry.get("name") for key in ("initContainers", "containers") for entry in spec.get(key) or ()
+            if entry.get("restartPolicyRules") or entry.get("restartPolicy") in ("Always", "OnFailure")}
     for kind in ("containerStatuses", "initContainerStatuses"):
         if not never:
             continue
         now = {entry.get("name"): entry for entry in status.get(kind) or ()}
         for i, entry in enumerate(before.get(kind) or ()):
             ended = (entry.get("state") or {}).get("terminated")
+            if ended and entry.get("name") in free:
+                continue
             if ended and entry.get("name") in now and not (now[entry["name"]].get("state") or {}).get("terminated"):
                 errors.forbidden(f"status.{kind}[{i}].state", "may not be transitioned to non-terminated state")
 

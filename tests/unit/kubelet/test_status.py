@@ -174,3 +174,10 @@ def test_an_eviction_by_the_node_is_told_as_a_disruption_once() -> None:
     theirs = {**ours, "reason": "DeletionByTaintManager"}
     assert status_patch({"conditions": []}, {"conditions": [ours]})["conditions"] == [ours]
     assert status_patch({"conditions": [theirs]}, {"conditions": [ours]}) == {}
+
+
+def test_a_start_that_was_broken_off_never_shows_as_an_end() -> None:
+    broken = exited(code=128, reason="StartError", message="context canceled")
+    found = status(pod(restartPolicy="Never"), observed(broken))
+    assert found["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    assert found["phase"] == "Pending"

@@ -164,3 +164,16 @@ async def test_tokens_are_renewed_at_four_fifths_of_their_life() -> None:
     assert await source.get(pod(), "other", 3600) == "t3"
     source.forget("u1")
     assert await source.get(pod(), "", 3600) == "t4"
+
+
+async def test_a_write_that_is_broken_off_is_not_lost() -> None:
+    server = FakeServer()
+    one = writer(server)
+    one.submit(server.pod, {"phase": "Running"})
+    writing = asyncio.create_task(one.flush("u1"))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    assert server.patches == []
+    await one.flush("u1")
+    assert [patch["status"] for patch in server.patches] == [{"phase": "Running"}]
