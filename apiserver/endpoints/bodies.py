@@ -23,7 +23,8 @@ from machinery.api.schema import SchemaNode
 from machinery.api.table import KindTable
 from machinery.meta.errors import ApiError, bad_request, too_large
 
-SCHEME = 'pkg/api/legacyscheme/scheme.go:30'
+SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+AGGREGATOR_SCHEME = "pkg/apiserver/scheme/scheme.go:28"
 SUMMARY_BYTES = 30
 
 Object = dict[str, Any]
@@ -251,7 +252,7 @@ def _refuse_type(
     kinds: KindTable, given_version: str, given_kind: str, group: str, api_version: str, kind: str
 ) -> None:
     given_group, _, word = given_version.rpartition("/")
-    if given_kind == kind and given_group != group:
+    if given_kind == kind and given_group not in ("", group):
         word = api_version.rpartition("/")[2]
     head = f'{given_kind} in version "{word}" cannot be handled as a {kind}'
     if given_kind == kind and _same_stored_kind(kinds, given_version, api_version, kind):
@@ -259,7 +260,10 @@ def _refuse_type(
             f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
         )
     if not _is_registered(kinds, given_version, given_kind):
-        raise bad_request(f'{head}: no kind "{given_kind}" is registered for version "{given_version}" in scheme "{SCHEME}"')
+        scheme = AGGREGATOR_SCHEME if group == "apiregistration.k8s.io" else SCHEME
+        raise bad_request(
+            f'{head}: no kind "{given_kind}" is registered for version "{given_version}" in scheme "{scheme}"'
+        )
     raise bad_request(
         f"{head}: converting ({word}.{given_kind}) to ({internal_package(group)}.{kind}): unknown conversion"
     )

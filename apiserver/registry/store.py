@@ -20,6 +20,7 @@ import orjson
 from apiserver.registry import objectmeta
 from apiserver.registry.codec import ObjectCodec, encode_stored
 from apiserver.registry.fields import INDEXED, fields_of
+from apiserver.registry.storage_keys import storage_key
 from apiserver.registry.strategy import Strategy, Write
 from apiserver.storage.cacher import Cacher, Entry
 from apiserver.storage.interface import KeyExists, RevisionMismatch, Storage
@@ -237,7 +238,9 @@ class ResourceStore:
         if sent_uid and sent_uid != old_hub["metadata"]["uid"] and not patch:
             raise conflict(
                 kind.group, kind.plural, write.name,
-                f"Precondition failed: UID in precondition: {sent_uid}, "
+                f"StorageError: invalid object, Code: 4, "
+                f"Key: {storage_key(kind, write.namespace, write.name, dry_run=write.dry_run)}, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: Precondition failed: UID in precondition: {sent_uid}, "
                 f"UID in object meta: {old_hub['metadata']['uid']}",
             )  # fmt: skip
         await pipeline.admit(write, "UPDATE", obj, old_hub)

@@ -68,6 +68,8 @@ def _without(obj: Object, names: tuple[str, ...]) -> Object:
 class DefinitionStrategy(SpecStrategy):
     """A definition starts without accepted names; the controller (``apiserver/crd``) decides."""
 
+    unconditional_update = False
+
     def validate(self, write: Write, obj: Object, old: Object | None) -> list[Cause]:
         if write.subresource == "status":
             return []

@@ -51,6 +51,10 @@ TABLE: dict[tuple[str, str], type[Strategy]] = {
     (RBAC, "clusterrolebindings"): w.CreateOnUpdateStrategy,
     (ADMISSION, "mutatingwebhookconfigurations"): w.WebhooksStrategy,
     (ADMISSION, "validatingwebhookconfigurations"): w.WebhooksStrategy,
+    (ADMISSION, "validatingadmissionpolicies"): w.ConditionalSpecStrategy,
+    (ADMISSION, "validatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
+    (ADMISSION, "mutatingadmissionpolicies"): w.ConditionalSpecStrategy,
+    (ADMISSION, "mutatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
 }
 
 #: Kinds whose generation counts changes of spec and that need nothing else.
@@ -58,8 +62,6 @@ SPEC_KINDS = {
     ("apps", "replicasets"), ("apps", "statefulsets"),
     ("batch", "cronjobs"), ("networking.k8s.io", "ingresses"), ("networking.k8s.io", "networkpolicies"),
     ("networking.k8s.io", "ingressclasses"), (FLOW, "flowschemas"), (FLOW, "prioritylevelconfigurations"),
-    (ADMISSION, "validatingadmissionpolicies"), (ADMISSION, "validatingadmissionpolicybindings"),
-    (ADMISSION, "mutatingadmissionpolicies"), (ADMISSION, "mutatingadmissionpolicybindings"),
     ("resource.k8s.io", "resourceslices"),
 }  # fmt: skip
 

@@ -158,6 +158,10 @@ class ConditionalStrategy(Strategy):
     unconditional_update = False
 
 
+class ConditionalSpecStrategy(SpecStrategy):
+    unconditional_update = False
+
+
 class RuntimeClassStrategy(Strategy):
     create_on_update = True
     unconditional_update = False
@@ -189,6 +193,7 @@ class NodeStrategy(Strategy):
 
 
 class WebhooksStrategy(Strategy):
+    unconditional_update = False
     generation_fields = ("webhooks",)
 
 
