@@ -8,7 +8,7 @@ from typing import Any
 
 from apiserver.crd.structural.formats import FORMATS
 from apiserver.crd.structural.invariants import embedded_causes
-from apiserver.crd.structural.shape import Structure
+from apiserver.crd.structural.shape import Structure, has_rules
 from apiserver.crd.structural.validate import Cause, Validator
 from apiserver.validation.field import Errors, Object
 
@@ -56,7 +56,14 @@ def _judge(path: str, schema: Schema, root: bool) -> list[Cause]:
         errors.invalid(path, value, "must not have unknown fields")
         return list(errors)
     causes = [_below(path, cause) for cause in embedded_causes(structure, value)]
-    return causes or [_below(path, cause) for cause in Validator(schema).validate(value)]
+    causes = causes or [_below(path, cause) for cause in Validator(schema).validate(value)]
+    if not causes and has_rules(schema):
+        from apiserver.crd.rules import RuleTree, root_causes
+
+        tree = RuleTree.build(schema, root=root)
+        if tree is not None:
+            causes = [_below(path, cause) for cause in root_causes(tree, value, None, lambda text: None)]
+    return causes
 
 
 def _below(path: str, cause: Cause) -> Cause:

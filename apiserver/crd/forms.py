@@ -13,7 +13,7 @@ from typing import Any
 
 from apiserver.crd.publishing import published_schema
 from apiserver.crd.structural.invariants import embedded_causes, list_causes
-from apiserver.crd.structural.shape import CoercionError, Structure, coerce_embedded, coerce_root
+from apiserver.crd.structural.shape import CoercionError, Structure, coerce_embedded, coerce_root, has_rules
 from apiserver.crd.structural.validate import Cause, Validator
 from apiserver.validation.field import Errors
 from machinery.api.decode import DecodeError
@@ -64,7 +64,7 @@ class VersionForm:
             path.lstrip("."): _getter(path)
             for path in (field["jsonPath"] for field in version.get("selectableFields") or ())
         }
-        self._rules: Any = None
+        self._has_rules = has_rules(self.raw_schema)
 
     @property
     def published(self) -> Object:
@@ -143,13 +143,18 @@ class VersionForm:
             return []
         if any(cause["reason"] in _BLOCKING for cause in causes):
             return [_NOT_CHECKED]
-        found: list[Cause] = rules.causes(obj, old, warn)
-        return found
+        from apiserver.crd.rules import root_causes
 
-    @property
+        return root_causes(rules, obj, old, warn)
+
+    @cached_property
     def rules(self) -> Any:
-        """The rules of the schema, compiled; None when it has none."""
-        return None
+        """The rules of the schema, compiled for the first object that comes; None when it has none."""
+        if not self._has_rules:
+            return None
+        from apiserver.crd.rules import RuleTree
+
+        return RuleTree.build(self.raw_schema, root=True)
 
 
 def without_identity(schema: Object) -> Object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from apiserver.crd.defaulting import default_causes, places_of_schemas, unrecognized_formats
+from apiserver.crd.structural.shape import has_rules
 from apiserver.crd.structural.validate import Cause
 from apiserver.validation.field import Errors, Object
 from apiserver.validation.structural import validate_structural
@@ -23,6 +24,12 @@ def definition_causes(definition: Object, old: Object | None, warn: Callable[[st
             continue
         errors = Errors()
         validate_structural(errors, path, schema)
-        if not errors:
-            causes += default_causes(path, schema)
+        if errors:
+            continue
+        found = default_causes(path, schema)
+        if not found and has_rules(schema):
+            from apiserver.crd.rule_checks import rule_causes
+
+            found = rule_causes(path, schema)
+        causes += found
     return causes

@@ -159,3 +159,11 @@ def _json_kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def has_rules(schema: Schema) -> bool:
+    """Whether anything in the schema needs CEL."""
+    if schema.get("x-kubernetes-validations"):
+        return True
+    inner = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return any(isinstance(one, dict) and has_rules(one) for one in inner)

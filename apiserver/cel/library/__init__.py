@@ -1,0 +1,1 @@
+"""What the functions do, a module a library. Each adds its overloads to a table (``functions.Functions``)."""
