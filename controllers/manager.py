@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from controllers.autoscaling import controller as autoscaling
 from controllers.bootstrap import controller as bootstrap
 from controllers.certificates import controller as certificates
 from controllers.clusterroleaggregation import controller as clusterroleaggregation
@@ -59,6 +60,7 @@ CONTROLLERS: dict[str, tuple[Build, int]] = {
     "statefulset-controller": (statefulset.build, 5),
     "job-controller": (job.build, 5),
     "cronjob-controller": (cronjob.build, 2),
+    "horizontal-pod-autoscaler-controller": (autoscaling.build, 2),
     "endpoints-controller": (endpoints.build, 5),
     "endpointslice-controller": (endpointslice.build, 5),
     "endpointslice-mirroring-controller": (endpointslicemirroring.build, 2),

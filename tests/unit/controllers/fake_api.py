@@ -34,6 +34,7 @@ RESOURCES = {
     ("apps/v1", "deployments"): ("Deployment", True), ("apps/v1", "replicasets"): ("ReplicaSet", True),
     ("apps/v1", "daemonsets"): ("DaemonSet", True), ("apps/v1", "statefulsets"): ("StatefulSet", True),
     ("apps/v1", "controllerrevisions"): ("ControllerRevision", True),
+    ("autoscaling/v2", "horizontalpodautoscalers"): ("HorizontalPodAutoscaler", True),
     ("batch/v1", "jobs"): ("Job", True), ("batch/v1", "cronjobs"): ("CronJob", True),
     ("discovery.k8s.io/v1", "endpointslices"): ("EndpointSlice", True),
     ("coordination.k8s.io/v1", "leases"): ("Lease", True),
