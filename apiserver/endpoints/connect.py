@@ -44,7 +44,7 @@ class Connections:
         meta = pod["metadata"]
         path = f"/containerLogs/{meta['namespace']}/{meta['name']}/{container}"
         backend = self._locator.agent(pod["spec"]["nodeName"], path, query)
-        return await self._proxy.forward(request.context, backend)
+        return await self._proxy.forward(request.context, backend, refusals_as_status=True)
 
     async def stream(self, request: Request) -> Reply | web.StreamResponse:
         """exec, attach, portforward."""

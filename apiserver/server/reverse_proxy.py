@@ -13,12 +13,22 @@ from yarl import URL
 from apiserver.server.context import RequestContext
 from apiserver.server.responses import base_headers
 from apiserver.server.takeover import Backend, dial_error, forwarded_headers
+from machinery.meta.errors import ApiError, bad_request, internal
 
 CHUNK_BYTES = 64 * 1024
+#: How much of a refusal is shown.
+REFUSAL_BYTES = 2000
 #: Hop by hop, or ours to set.
 _NOT_COPIED = frozenset((
     "connection", "keep-alive", "transfer-encoding", "content-length", "date", "server", "audit-id",
 ))  # fmt: skip
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> ApiError:
+    text = (await answer.content.read(REFUSAL_BYTES)).decode(errors="replace")
+    if answer.status == 400:
+        return bad_request(text)
+    return internal(text) if answer.status == 500 else ApiError(answer.status, "", text)
 
 
 class ReverseProxy:
@@ -40,9 +50,12 @@ class ReverseProxy:
         return self._session
 
     async def forward(
-        self, context: RequestContext, backend: Backend, *, public_path: str = ""
+        self, context: RequestContext, backend: Backend, *, public_path: str = "", refusals_as_status: bool = False
     ) -> web.StreamResponse:
-        """Send the request there and its answer back. ``public_path``: under which clients see the backend's root."""
+        """Send the request there and its answer back. ``public_path``: under which clients see the backend's root.
+
+        ``refusals_as_status``: the backend refuses in plain words, clients want a Status (logs of an agent).
+        """
         request = context.request
         scheme = "https" if backend.tls is not None else "http"
         url = URL(f"{scheme}://{backend.authority}{backend.target}", encoded=True)
@@ -58,6 +71,8 @@ class ReverseProxy:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise dial_error(backend, error) from error
         async with answer:
+            if refusals_as_status and not 200 <= answer.status <= 206:
+                raise await _refusal(answer)
             return await self._answer(context, answer, public_path)
 
     @staticmethod
