@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 from apiserver.cel.checker import Checker
-from apiserver.cel.evaluate import Run, Scope, compile_node
+from apiserver.cel.evaluate import BUDGET, Budget, Run, Scope, compile_node
 from apiserver.cel.functions import Functions
-from apiserver.cel.syntax import Node, parse
+from apiserver.cel.syntax import MOST_DEPTH, Mistake, Node, parse
 from apiserver.cel.types import Type
 from apiserver.cel.values import EvalError
 
@@ -26,7 +26,7 @@ class Program:
     def run(self, scope: Scope) -> Any:
         """Raises ``EvalError`` when the expression has no value for this input."""
         try:
-            return self._run(scope)
+            return self._run({**scope, BUDGET: Budget()})
         except RecursionError:
             raise EvalError("expression recursion limit exceeded") from None
 
@@ -56,6 +56,9 @@ class Environment:
 
     def compile(self, source: str) -> Program:
         """Raises ``syntax.Mistake``."""
-        root = parse(source)
-        result = Checker(source, self.functions, self.variables).check(root)
-        return Program(source, root, result)
+        try:
+            root = parse(source)
+            result = Checker(source, self.functions, self.variables).check(root)
+            return Program(source, root, result)
+        except RecursionError:
+            raise Mistake(source, [(0, f"expression recursion limit exceeded: {MOST_DEPTH}")]) from None

@@ -13,6 +13,23 @@ Scope = dict[str, Any]
 Run = Callable[[Scope], Any]
 
 _NO_OVERLOAD = "no such overload"
+#: Where a run keeps what it has left; no expression can name it.
+BUDGET = ""
+MOST_STEPS = 1_000_000
+
+
+class Budget:
+    """Turns of loops that one run may still take: the estimate is made for the worst case, this is what happens."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, steps: int = MOST_STEPS) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise EvalError("operation cancelled: actual cost limit exceeded")
 
 
 def compile_node(node: Node) -> Run:
@@ -226,6 +243,9 @@ def _loop(node: Node) -> Run:
             pairs = list(enumerate(many))
         else:
             raise EvalError(f"got '{type_name(many)}', expected iterable type")
+        budget = scope.get(BUDGET)
+        if budget is not None:
+            budget.spend(len(pairs))
         if len(names) == 2:
             return [{**scope, names[0]: key, names[1]: value} for key, value in pairs]
         return [{**scope, names[0]: value} for _, value in pairs]

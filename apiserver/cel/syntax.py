@@ -84,8 +84,10 @@ def _tokens(source: str) -> tuple[list[Token], list[tuple[int, str]]]:
     while at < len(source):
         match = _TOKEN.match(source, at)
         if match is None:
-            mistakes.append((at, f"Syntax error: token recognition error at: '{source[at]}'"))
-            at += 1
+            # A sign that only begins an operator is told with what spoils it.
+            stop = at + (2 if source[at] in "=&|" else 1)
+            mistakes.append((at, f"Syntax error: token recognition error at: '{source[at:stop]}'"))
+            at = stop
             continue
         kind = match.lastgroup or ""
         if kind != "space":

@@ -18,7 +18,7 @@ def definition_causes(definition: Object, old: Object | None, warn: Callable[[st
     known = [schema for _, schema in places_of_schemas(old)] if old is not None else []
     causes: list[Cause] = []
     for path, schema in places_of_schemas(definition):
-        for text in unrecognized_formats(schema):
+        for text in unrecognized_formats(schema) if old is None else ():
             warn(text)
         if schema in known:
             continue

@@ -152,7 +152,7 @@ class RuleTree:
                 if was is _ABSENT:
                     continue
                 scope["oldSelf"] = was
-            cause = self._judge(rule, scope, value, path)
+            cause = self._judge(rule, scope, value, path, was)
             if cause is None:
                 continue
             if unchanged and not rule.transition:
@@ -160,7 +160,7 @@ class RuleTree:
             else:
                 found.append(cause)
 
-    def _judge(self, rule: Rule, scope: dict[str, Any], value: Any, path: str) -> Cause | None:
+    def _judge(self, rule: Rule, scope: dict[str, Any], value: Any, path: str, old: Any) -> Cause | None:
         field = path or "<nil>"
         if rule.program is None or rule.broken:
             return _invalid(field, _type_word(value), f"rule compile error: {rule.broken}")
@@ -172,13 +172,13 @@ class RuleTree:
             return None
         if result is not False:
             return _invalid(field, _type_word(value), _NOT_BOOL)
-        return self._failure(rule, scope, value, path)
+        return self._failure(rule, scope, value, path, old)
 
-    def _failure(self, rule: Rule, scope: dict[str, Any], value: Any, path: str) -> Cause:
+    def _failure(self, rule: Rule, scope: dict[str, Any], value: Any, path: str, old: Any) -> Cause:
         source = rule.source
         field = (path or "") + (source.get("fieldPath") or "")
         field = field.removeprefix(".") if not path else field
-        text = self._message(rule, scope)
+        text = self._message(rule, scope, old)
         match source.get("reason"):
             case "FieldValueForbidden":
                 return {"reason": "FieldValueForbidden", "field": field or "<nil>", "message": f"Forbidden: {text}"}
@@ -193,8 +193,10 @@ class RuleTree:
         return {"reason": "FieldValueInvalid", "field": field or "<nil>", "message": head + text}
 
     @staticmethod
-    def _message(rule: Rule, scope: dict[str, Any]) -> str:
+    def _message(rule: Rule, scope: dict[str, Any], old: Any) -> str:
         if rule.message is not None:
+            if rule.optional_old and old is not _ABSENT:
+                scope = {**scope, "oldSelf": old}  # upstream's messages get the old value itself
             try:
                 text = rule.message.run(scope)
             except EvalError:

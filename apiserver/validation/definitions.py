@@ -300,7 +300,7 @@ def update_definition(errors: Errors, definition: Object, old: Object, subresour
         return
     spec, before = definition.get("spec") or {}, old.get("spec") or {}
     _definition_spec(errors, spec)
-    _stored_versions(errors, {"status": old.get("status")}, spec)
+    _stored_versions(errors, definition, spec)
     established = any(c.get("type") == "Established" and c.get("status") == "True"
                       for c in (old.get("status") or {}).get("conditions") or ())
     if established:

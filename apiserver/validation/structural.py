@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _NOT_SUPPORTED = ("additionalItems", "definitions", "dependencies", "patternProperties")
 #: Words that describe structure or meaning and therefore have no place inside a value check.
-_EMPTY_INSIDE = ("title", "description", "type")
+_EMPTY_INSIDE = ("title", "description", "type", "x-kubernetes-validations")
 _UNDEFINED_INSIDE = ("default", "additionalProperties")
 _FALSE_INSIDE = ("nullable", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource",
                  "x-kubernetes-int-or-string")
@@ -49,8 +49,9 @@ def _metadata(errors: Errors, path: str, properties: dict[str, Schema]) -> None:
         given = (properties.get(name) or {}).get("type") or ""
         if name in properties and given and given != wanted:
             errors.invalid(f"{path}.properties[{name}].type", given, f"must be {wanted}")
-    inner = (properties.get("metadata") or {}).get("properties") or {}
-    if set(inner) - {"name", "generateName"}:
+    metadata = properties.get("metadata") or {}
+    more = set(metadata) - {"type", "properties", "default", "title", "description"}
+    if more or set(metadata.get("properties") or ()) - {"name", "generateName"}:
         errors.forbidden(path + ".properties[metadata]",
                          "must not specify anything other than name and generateName, but metadata is implicitly "
                          "specified")
@@ -74,8 +75,8 @@ def _level(errors: Errors, path: str, schema: Schema, root: bool, in_metadata: b
     for where, inner, what in _children(path, schema):
         if where is None:
             continue
-        _type(errors, where, inner, what)
         _level(errors, where, inner, False, (root and where.endswith("properties[metadata]")) or in_metadata)
+        _type(errors, where, inner, what)
     _array(errors, path, schema)
     for where, inner in _value_checks(path, schema):
         _inside(errors, where, inner, bool(schema.get("x-kubernetes-int-or-string")))
@@ -148,11 +149,11 @@ def _extensions(errors: Errors, path: str, schema: Schema) -> None:
     _list_map(errors, path, schema)
     _list_set(errors, path, schema)
     if schema.get("x-kubernetes-embedded-resource"):
-        if kind != "object":
-            errors.invalid(path + ".type", kind, "must be object if x-kubernetes-embedded-resource is true")
         if not schema.get("properties") and not schema.get("x-kubernetes-preserve-unknown-fields"):
             errors.required(path + ".properties", "must not be empty if x-kubernetes-embedded-resource is true without "
                                                   "x-kubernetes-preserve-unknown-fields")
+        if kind != "object":
+            errors.invalid(path + ".type", kind, "must be object if x-kubernetes-embedded-resource is true")
 
 
 def _list_map(errors: Errors, path: str, schema: Schema) -> None:

@@ -163,7 +163,7 @@ class Validator:
             factor, lowest, highest = _whole(factor), _whole(lowest), _whole(highest)
         if factor is not None:
             if factor <= 0:
-                causes.append(plain(path, value, f"factor MultipleOf declared for {path} must be positive: {number(factor)}"))
+                causes.append(plain(path, factor, f"factor MultipleOf declared for {path} must be positive: {number(factor)}"))
             elif not _is_multiple(value, factor):
                 causes.append(in_body(path, value, f"should be a multiple of {number(factor)}"))
         if lowest is not None:

@@ -77,12 +77,16 @@ class DefinitionStrategy(SpecStrategy):
 
         return definition_causes(obj, old, write.warn)
 
+    def complete(self, obj: Object, old: Object | None) -> None:
+        if old is not None and "status" in obj:
+            _add_storage_version(obj)
+
     def prepare_create(self, write: Write, obj: Object) -> None:
         super().prepare_create(write, obj)
         spec = obj.get("spec") or {}
         stored = [version.get("name") or "" for version in spec.get("versions") or () if version.get("storage")]
         obj["status"] = {
-            "acceptedNames": {"kind": "", "plural": ""}, "conditions": None, "storedVersions": stored or None,
+            "acceptedNames": {"kind": "", "plural": ""}, "conditions": None, "storedVersions": stored[:1] or None,
         }  # fmt: skip
 
     def prepare_update(self, write: Write, obj: Object, old: Object) -> None:
