@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from apiserver.registry.access import RegistryReader, RegistryWriter
 from machinery.api.table import KindTable
+from machinery.meta.objects import format_time
 
 if TYPE_CHECKING:
     from apiserver.main import Options
@@ -44,6 +46,10 @@ async def _ensure_service_network(options: Options, reader: RegistryReader, writ
         await writer.ensure(group, "servicecidrs", "", {
             "metadata": {"name": "kubernetes"}, "spec": {"cidrs": ranges},
         })  # fmt: skip
+        await writer.apply_status(group, "servicecidrs", "", "kubernetes", {"conditions": [{
+            "type": "Ready", "status": "True", "lastTransitionTime": format_time(datetime.now(UTC)),
+            "message": "Kubernetes default Service CIDR is ready",
+        }]}, manager="kubernetes-service-cidr-controller")  # fmt: skip
     if reader.get("", "services", "default", "kubernetes") is None:
         first = str(ipaddress.ip_network(ranges[0])[1])
         await writer.ensure("", "services", "default", kubernetes_service(first, options.port))
@@ -55,7 +61,7 @@ def kubernetes_service(address: str, port: int) -> Object:
     return {
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {
-            "clusterIP": address, "clusterIPs": [address], "type": "ClusterIP", "sessionAffinity": "None",
+            "clusterIP": address, "ipFamilyPolicy": "SingleStack", "type": "ClusterIP", "sessionAffinity": "None",
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },
     }  # fmt: skip

@@ -10,6 +10,8 @@ from apiserver.endpoints.list import list_page, predicate_of
 from apiserver.endpoints.options import DeleteOptions, read_list_options
 from apiserver.endpoints.request import Request, reply
 from apiserver.server.responses import Reply
+from apiserver.storage.cacher import encode_continue
+from apiserver.storage.keys import after
 from machinery.meta.errors import ApiError, is_not_found
 from machinery.meta.objects import Object
 
@@ -38,7 +40,10 @@ async def delete_collection(request: Request) -> Reply:
     shown = listed.entries[:limit] if limit else listed.entries  # all go, the answer is the first page
     codec = store.codec(route.kind)
     items: list[Object] = [codec.parsed(entry) for entry in shown]  # as they were
-    body = request.presenter(media).objects(items, {"resourceVersion": str(listed.revision)})
+    meta = {"resourceVersion": str(listed.revision)}
+    if len(shown) < len(listed.entries):
+        meta["continue"] = encode_continue(base, after(shown[-1].key), listed.revision)
+    body = request.presenter(media).objects(items, meta)
     return reply(body, media)
 
 

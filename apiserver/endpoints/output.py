@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import orjson
 
 from apiserver.registry.codec import ObjectCodec, PiecedBody
-from apiserver.server.negotiate import JSON, MediaType
+from apiserver.server.negotiate import JSON, MediaType, RouteError
 from apiserver.server.responses import encode_document, encode_json
 from apiserver.storage.cacher import Entry
 from machinery.api.kinds import Kind
 from machinery.api.printers import Printer, table
-from machinery.meta.errors import ApiError, bad_request
+from machinery.meta.errors import ApiError
 
 Object = dict[str, Any]
 
@@ -35,9 +35,10 @@ def include_object(value: str | None) -> str:
     if not value:
         return "Metadata"
     if value not in INCLUDE:
-        raise bad_request(
+        raise RouteError(
+            400, "BadRequest",
             f'Unable to convert to Table as requested: includeObject: Invalid value: "{value}": must be '
-            "'Metadata', 'Object', 'None', or empty"
+            "'Metadata', 'Object', 'None', or empty",
         )
     return value
 

@@ -21,7 +21,7 @@ from apiserver.endpoints.request import Request
 from apiserver.endpoints.storage_errors import expired_watch, too_large_revision
 from apiserver.registry.codec import ObjectCodec
 from apiserver.server import metrics
-from apiserver.server.negotiate import JSON, PROTOBUF, MediaType
+from apiserver.server.negotiate import JSON, PROTOBUF, MediaType, negotiate_stream
 from apiserver.server.responses import base_headers, encode_json
 from apiserver.storage.cacher import WatchEvent, Watcher
 from apiserver.storage.interface import Compacted, FutureRevision
@@ -35,7 +35,7 @@ _SEND = Callable[[bytes], Any]
 
 
 async def watch(request: Request) -> web.StreamResponse:
-    media = request.negotiate(stream=True)
+    media = negotiate_stream(request.context.accept, request.types)
     context, route, store = request.context, request.route, request.store
     options = read_list_options(context.query, watch=True)
     predicate = predicate_of(route.kind, route.namespace, options, route.name)

@@ -12,8 +12,11 @@ from apiserver.registry.interface import ChangeCallback, Object
 from apiserver.registry.resources import Resources
 from apiserver.registry.store import ResourceStore
 from apiserver.registry.strategy import Write
+from apiserver.registry.tracking import set_managed_fields
 from apiserver.storage.cacher import Change, Predicate, make_predicate
 from machinery.api.kinds import Kind
+from machinery.api.schema import schema_for
+from machinery.meta.apply import apply_object, reset_fields
 from machinery.meta.errors import ApiError, not_found
 from machinery.meta.objects import deep_copy
 
@@ -91,6 +94,28 @@ class RegistryWriter:
         write = self._write(kind, namespace, name)
         write.subresource = subresource
         return (await store.update(write, transform, patch=True)).obj
+
+    async def apply_status(
+        self, group: str, resource: str, namespace: str, name: str, status: Object, *, manager: str
+    ) -> Object:
+        """Server-side apply of a status: what the server's own upkeep says of an object, under a name of its own."""
+        store, kind = self._find(group, resource)
+        schema = schema_for(kind)
+        write = self._write(kind, namespace, name)
+        write.subresource, write.bypass = "status", True
+
+        def transform(live: Object) -> Object:
+            config = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"name": name}, "status": status}
+            obj, managed, _ = apply_object(
+                live, config, manager=manager, api_version=kind.api_version, schema=schema, time=write.now, force=True,  # type: ignore[arg-type]
+                subresource="status", ignored=reset_fields(kind.kind, "status", True),
+            )  # fmt: skip
+            obj = deep_copy(obj)
+            obj["metadata"] = {**live["metadata"], **obj.get("metadata", {})}
+            set_managed_fields(obj, managed)
+            return obj
+
+        return (await store.update(write, transform, patch=True, tracked=True)).obj
 
     async def delete(self, group: str, resource: str, namespace: str, name: str) -> None:
         store, kind = self._find(group, resource)

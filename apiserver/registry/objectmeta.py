@@ -81,9 +81,6 @@ def prepare_update(obj: Object, old: Object) -> None:
         meta.pop("generation", None)
     meta["creationTimestamp"] = before["creationTimestamp"]
     meta["uid"] = meta.get("uid") or before["uid"]
-    if "generateName" in before and "generateName" not in meta:
-        pass  # a client may drop it
-    meta.pop("selfLink", None)
 
 
 def update_causes(obj: Object, old: Object) -> list[Cause]:

@@ -24,6 +24,10 @@ META_GROUP = "meta.k8s.io"
 TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
+class RouteError(ApiError):
+    """Refused before an endpoint was chosen (or by the conversion to a Table): shown indented, as upstream does."""
+
+
 @dataclass(frozen=True, slots=True)
 class MediaType:
     """A negotiated answer: the type and, if asked for, the transformation (``as``) and its version."""
@@ -90,9 +94,25 @@ def negotiate(header: str, types: tuple[str, ...], *, transforms: bool = False, 
     clauses = parse_accept(header)
     if not any(f"{c.type}/{c.subtype}" in types or (c.type == "*" and c.subtype == "*") for c in clauses):
         shown = types + STREAM_SUFFIX if stream else types
-        raise ApiError(
+        raise RouteError(
             406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {', '.join(shown)}", {}
         )
+    return _best(clauses, types, transforms, types)
+
+
+@lru_cache(maxsize=512)
+def negotiate_stream(header: str, types: tuple[str, ...]) -> MediaType:
+    """The form of a watch: the route knows all types, the stream itself has no YAML."""
+    negotiate(header, types, transforms=True, stream=True)
+    streams = tuple(each for each in types if each != YAML)
+    if not header:
+        return MediaType(streams[0])
+    return _best(parse_accept(header), streams, True, tuple(f"{each};stream=watch" for each in streams))
+
+
+def _best(
+    clauses: tuple[Clause, ...], types: tuple[str, ...], transforms: bool, shown: tuple[str, ...]
+) -> MediaType:
     for clause in clauses:
         for offered in types:
             main, _, sub = offered.partition("/")
@@ -102,7 +122,7 @@ def negotiate(header: str, types: tuple[str, ...], *, transforms: bool = False, 
             if found is not None:
                 return found
     raise ApiError(
-        406, "NotAcceptable", f"only the following media types are accepted: {', '.join(types)}", None
+        406, "NotAcceptable", f"only the following media types are accepted: {', '.join(shown)}", None
     )
 
 

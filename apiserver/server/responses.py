@@ -15,7 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from apiserver.server.context import RequestContext
-from apiserver.server.negotiate import JSON, PROTOBUF, YAML, MediaType, status_type
+from apiserver.server.negotiate import JSON, PROTOBUF, YAML, MediaType, RouteError, status_type
 from machinery.meta.errors import ApiError
 
 TEXT = "text/plain; charset=utf-8"
@@ -78,7 +78,10 @@ def status_reply(context: RequestContext, error: ApiError) -> Reply:
     headers = dict(error.headers)
     if error.retry_after_seconds and "Retry-After" not in headers:
         headers["Retry-After"] = str(error.retry_after_seconds)
-    body = encode_document(error.status(), media, pretty=wants_pretty(context))
+    pretty = isinstance(error, RouteError)
+    body = encode_document(error.status(), media, pretty=pretty or wants_pretty(context))
+    if pretty and media.type == JSON:
+        body = body.rstrip()
     return Reply(body, media.type, error.code, headers)
 
 

@@ -20,4 +20,4 @@ _Dumper.add_representer(str, _text)
 
 
 def dump(doc: Any) -> bytes:
-    return yaml.dump(doc, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=10**6).encode()
+    return yaml.dump(doc, Dumper=_Dumper, default_flow_style=False, allow_unicode=True).encode()

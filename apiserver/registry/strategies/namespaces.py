@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apiserver.registry.strategy import Cause, Strategy, Write, keep
+from apiserver.registry.strategy import Strategy, Write, keep
 from machinery.meta.objects import Object
 
 KUBERNETES = "kubernetes"
@@ -34,16 +34,3 @@ class NamespaceStrategy(Strategy):
             obj["spec"] = {"finalizers": finalizers} if finalizers else {}
             return
         keep(obj, old, "spec")
-
-    def validate(self, write: Write, obj: Object, old: Object | None) -> list[Cause]:
-        if write.subresource != "status" or old is None:
-            return []
-        phase = (obj.get("status") or {}).get("phase")
-        deleting = bool(obj["metadata"].get("deletionTimestamp"))
-        if not deleting and phase != "Active":
-            text = f"Invalid value: \"{phase}\": may only be 'Active' if `deletionTimestamp` is empty"
-        elif deleting and phase != "Terminating":
-            text = f"Invalid value: \"{phase}\": may only be 'Terminating' if `deletionTimestamp` is not empty"
-        else:
-            return []
-        return [{"reason": "FieldValueInvalid", "message": text, "field": "status.Phase"}]

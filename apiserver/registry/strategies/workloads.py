@@ -91,6 +91,10 @@ class PodTemplateStrategy(Strategy):
     returns_deleted = True
 
 
+class ConditionalSpecStrategy(SpecStrategy):
+    unconditional_update = False
+
+
 class BudgetStrategy(SpecStrategy):
     unconditional_update = False
 
@@ -193,6 +197,7 @@ class NodeStrategy(Strategy):
 
 
 class WebhooksStrategy(Strategy):
+    unconditional_update = False
     unconditional_update = False
     generation_fields = ("webhooks",)
 
