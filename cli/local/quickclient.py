@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,10 @@ import yaml
 
 from cli.local.quicktls import client_tls
 from machinery.meta.errors import ApiError
+
+#: The supervisor holds the listening socket: a connection waits in it until the server is there. Giving up early would
+#: leave the server a queue of dead ones to greet first.
+PATIENCE_SECONDS = 5.0
 
 
 class Unreachable(ConnectionError):
@@ -73,19 +78,22 @@ class QuickClient:
             self._connection.close()
             self._connection = None
 
-    def wait_ready(self, deadline: float, check: Any = None) -> None:
-        """Until `/readyz` says ok. ``check`` is called between tries and may raise to end the wait early."""
+    def wait_ready(self, deadline: float, check: Callable[[], None] = lambda: None) -> None:
+        """Until `/readyz` says ok."""
+        self.keep_trying(lambda: self.get("/readyz", timeout_seconds=PATIENCE_SECONDS), deadline, check)
+
+    def keep_trying(
+        self, act: Callable[[], Any], deadline: float, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Until ``act`` succeeds. ``check`` is called between tries and may raise to end the wait early."""
         while True:
-            left = deadline - time.monotonic()
             try:
-                # The supervisor holds the listening socket, so a connection waits until the server takes it.
-                self.get("/readyz", timeout_seconds=max(0.1, min(2.0, left)))
+                act()
                 return
             except (Unreachable, ApiError) as error:
                 if time.monotonic() >= deadline:
                     raise Unreachable(f"the API server is not ready: {error}") from error
-            if check is not None:
-                check()
+            check()
             time.sleep(0.03)
 
 

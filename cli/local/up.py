@@ -103,10 +103,11 @@ def _wait(layout: ClusterLayout, spec: ClusterSpec, progress: Progress, timeout_
     client = QuickClient(layout.admin_kubeconfig)
     try:
         try:
+            # The rights of the nodes before anything else: their agents are waiting for them already.
+            client.keep_trying(lambda: ensure_bootstrap(client), deadline, lambda: _check_alive(layout))
             client.wait_ready(deadline, lambda: _check_alive(layout))
         except Unreachable as error:
             raise CommandError(f"{error}; {layout.log}/apiserver.log says why") from error
-        ensure_bootstrap(client)
         progress.done("control plane ready")
         wait_for_nodes(layout, spec, client, progress, deadline)
     finally:
