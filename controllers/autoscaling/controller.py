@@ -15,7 +15,7 @@ from controllers.context import Context
 from controllers.discovery import Discovered, fetch_discovery
 from machinery.client.rest import resource_path
 from machinery.meta.errors import ApiError
-from machinery.meta.objects import format_time, labels_of
+from machinery.meta.objects import format_time, labels_of, object_key
 from machinery.meta.selectors import parse_label_selector
 from machinery.runtime.controller import Controller
 
@@ -44,7 +44,7 @@ class HorizontalAutoscaler(Controller):
         self.pods = context.pods()
         self._discovered = Discovered(())
         self._memory: dict[str, Memory] = {}
-        self.scalers.add_handler(on_add=self.enqueue, on_update=self._updated,
+        self.scalers.add_handler(on_add=self._look_later, on_update=self._updated,
                                  on_delete=lambda hpa: self._memory.pop(hpa["metadata"]["uid"], None))  # fmt: skip
 
     async def wait_synced(self) -> None:
@@ -53,7 +53,11 @@ class HorizontalAutoscaler(Controller):
 
     def _updated(self, old: Object, new: Object) -> None:
         if old["spec"] != new["spec"]:
-            self.enqueue(new)
+            self._look_later(new)
+
+    def _look_later(self, hpa: Object) -> None:
+        """The first look comes a period after creation: metrics of what was just made say nothing yet."""
+        self.queue.add_after(object_key(hpa), PERIOD_SECONDS)
 
     async def sync(self, key: str) -> str | None:
         hpa = self.scalers.get(key)

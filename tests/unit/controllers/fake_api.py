@@ -52,6 +52,7 @@ class FakeApi(Client):
         super().__init__(ClientConfig("http://fake"))
         self.objects: dict[tuple[str, str], dict[str, Object]] = {key: {} for key in RESOURCES}
         self.fault: Callable[[str, str, Object | None], None] = lambda method, plural, body: None
+        self.metrics: list[Object] = []
         self._revision = itertools.count(1)
         self._watchers: list[tuple[tuple[str, str], asyncio.Queue[WatchEvent]]] = []
 
@@ -78,6 +79,8 @@ class FakeApi(Client):
         return Response(200, {}, json.dumps(answer).encode())
 
     def _answer(self, method: str, path: str, params: Object, body: Any, headers: Any) -> Object:
+        if path.startswith("/apis/metrics.k8s.io/"):
+            return {"items": self.metrics, "metadata": {}}
         if path == "/livez":
             self.fault(method, path, None)
             return {}
@@ -99,6 +102,8 @@ class FakeApi(Client):
         if key not in found:
             raise errors.not_found(kind[0].rpartition("/")[0], kind[1], name)
         current = found[key]
+        if subresource == "scale":
+            return self._scale(method, kind, current, body)
         if method == "GET":
             return current
         if method == "DELETE":
@@ -113,6 +118,17 @@ class FakeApi(Client):
         if "resourceVersion" not in (body.get("metadata") or {}):
             merged["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
         return self._update(kind, current, merged, subresource)
+
+    def _scale(self, method: str, kind: tuple[str, str], current: Object, body: Any) -> Object:
+        if method == "PUT":
+            spec = {**current["spec"], "replicas": body["spec"]["replicas"]}
+            current = self._update(kind, current, {**current, "spec": spec}, None)
+        labels = current["spec"]["selector"]["matchLabels"]
+        return {
+            "metadata": current["metadata"], "spec": {"replicas": current["spec"]["replicas"]},
+            "status": {"replicas": (current.get("status") or {}).get("replicas", 0),
+                       "selector": ",".join(f"{key}={value}" for key, value in labels.items())},
+        }  # fmt: skip
 
     def _parse(self, path: str) -> tuple[tuple[str, str], str, str | None, str | None]:
         parts = path.strip("/").split("/")

@@ -380,3 +380,33 @@ async def test_who_could_not_hear_does_not_judge(monkeypatch):
         await asyncio.sleep(0.25)
         assert api.one("nodes", "n1")["status"]["conditions"][0]["status"] == "True"
         await until(lambda: api.one("nodes", "n1")["status"]["conditions"][0]["status"] == "Unknown")
+
+
+async def test_an_autoscaler_follows_the_load(monkeypatch):
+    monkeypatch.setattr("controllers.autoscaling.controller.PERIOD_SECONDS", 0.05)
+    async with cluster() as api, agents(api):
+        made = deployment(replicas=2)
+        made["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"memory": "100Mi"}}
+        await api.create("apps/v1", "deployments", made)
+        target = {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 50}}
+        await api.create("autoscaling/v2", "horizontalpodautoscalers", {
+            "metadata": {"name": "h", "namespace": "ns"}, "spec": {
+                "maxReplicas": 5, "metrics": [{"type": "Resource", "resource": target}],
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}})  # fmt: skip
+
+        def condition(type_):
+            status = api.one("horizontalpodautoscalers", "h").get("status") or {}
+            return get_condition(status.get("conditions"), type_) or {}
+
+        await until(lambda: condition("ScalingActive").get("reason") == "FailedGetResourceMetric")
+        await until(lambda: is_rolled_out(api))
+        api.metrics = [
+            {"metadata": {"name": pod["metadata"]["name"]}, "containers": [{"name": "c", "usage": {"memory": "90Mi"}}]}
+            for pod in labelled(api, app="a")
+        ]
+        await until(lambda: api.one("deployments", "web")["spec"]["replicas"] == 4)
+        status = api.one("horizontalpodautoscalers", "h")["status"]
+        assert condition("ScalingActive")["reason"] == "ValidMetricFound"
+        assert status["currentMetrics"][0]["resource"]["current"] == {
+            "averageValue": "94371840", "averageUtilization": 90,
+        }  # fmt: skip
