@@ -178,8 +178,10 @@ async def _assemble(
     tasks.spawn("runtime events", pods.follow_runtime())
     if options.manifest_dir is not None:
         _start_static(options, client, pods, reporter, tasks, clock)
-    tasks.spawn("log rotation", LogRotator(
-        runtime, max_bytes=options.log_max_bytes, max_files=options.log_max_files, clock=clock).run())  # fmt: skip
+    rotator = LogRotator(
+        runtime, options.pod_logs, max_bytes=options.log_max_bytes, max_files=options.log_max_files, clock=clock
+    )
+    tasks.spawn("log rotation", rotator.run())
     tasks.spawn("image collection", ImageCollector(runtime, options.root_dir, {options.pause_image}, clock=clock).run())
     tasks.spawn("eviction", Evictor(pods, volumes, runtime, options.root_dir, clock=clock).run())
     tasks.spawn("orphans", _collect_orphans(pods, pod_informer, volumes, cgroups), may_end=True)

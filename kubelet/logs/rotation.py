@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from kubelet.cri import CriError, Runtime, names
+from kubelet.logs.paths import container_log_path
 from machinery.runtime.clock import SYSTEM_CLOCK, Clock
 from proto import cri_pb2 as cri
 
@@ -34,9 +36,11 @@ def rotated_files(path: Path) -> list[Path]:
 
 class LogRotator:
     def __init__(
-        self, runtime: Runtime, *, max_bytes: int = 10 * 1024 * 1024, max_files: int = 5, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
-        self._runtime, self._clock = runtime, clock
+        self, runtime: Runtime, root: Path, *, max_bytes: int = 10 * 1024 * 1024, max_files: int = 5,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:  # fmt: skip
+        """``root``: the folder of all pods' logs."""
+        self._runtime, self._root, self._clock = runtime, root, clock
         self.max_bytes, self.max_files = max_bytes, max_files
 
     async def run(self) -> None:
@@ -51,14 +55,19 @@ class LogRotator:
         for item in await self._runtime.list_containers():
             if item.state != cri.CONTAINER_RUNNING or not item.labels.get(names.POD_UID):
                 continue
-            status = (await self._runtime.container_status(item.id)).status
-            path = Path(status.log_path)
+            path = self.path_of(item.labels, item.annotations)
             try:
                 too_large = path.stat().st_size > self.max_bytes
             except OSError:
                 continue
             if too_large:
                 await self.rotate(item.id, path)
+
+    def path_of(self, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Path:
+        """From what every container carries: asking the runtime for each one's status would cost a call apiece."""
+        pod = f"{labels[names.POD_NAMESPACE]}_{labels[names.POD_NAME]}_{labels[names.POD_UID]}"
+        count = int(annotations.get(names.CONTAINER_RESTART_COUNT) or 0)
+        return self._root / pod / container_log_path(labels[names.CONTAINER_NAME], count)
 
     async def rotate(self, container_id: str, path: Path) -> None:
         """Prunes, compresses what was rotated before, renames, and has the runtime open a new file."""

@@ -25,7 +25,8 @@ def bind_sub_path(volume: Path, sub_path: str, target: Path, *, mode: int = 0o75
     """Mounts ``volume/sub_path`` on ``target``. Raises `VolumeError`."""
     check_sub_path(sub_path)
     if mounts.is_mounted(target):
-        return
+        # Of an earlier start of this container, which has ended: what it showed may have been replaced since.
+        mounts.unmount(target)
     resolved = (volume / sub_path).resolve()
     root = volume.resolve()
     if resolved != root and root not in resolved.parents:

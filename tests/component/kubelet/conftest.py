@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -164,6 +165,14 @@ def first(pod: dict[str, Any]) -> dict[str, Any]:
     """The first container's status."""
     found: dict[str, Any] = (pod["status"].get("containerStatuses") or [{}])[0]
     return found
+
+
+async def kill_container(cluster: Cluster, pod: dict[str, Any]) -> None:
+    """SIGKILL to the first container's process, from outside."""
+    assert cluster.agent is not None
+    container_id = first(pod)["containerID"].removeprefix("containerd://")
+    info = (await cluster.agent.runtime.container_status(container_id, verbose=True)).info["info"]
+    os.kill(json.loads(info)["pid"], signal.SIGKILL)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from kubelet import worker
 from kubelet.eviction import Evictor
 from kubelet.logs.rotation import LogRotator, rotated_files
 from machinery.meta.errors import ApiError
-from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, shell
+from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, kill_container, shell
 
 pytestmark = [pytest.mark.root, pytest.mark.containerd]
 
@@ -29,12 +29,12 @@ async def drop(cluster: Cluster, plural: str, name: str) -> None:
         await cluster.client.delete("v1", plural, name, namespace="default")
 
 
-async def until_log(cluster: Cluster, pod: dict[str, Any], text: str, seconds: float = 10) -> None:
+async def until_log(cluster: Cluster, pod: dict[str, Any], text: str, seconds: float = 10, count: int = 0) -> None:
     for _ in range(int(seconds / 0.05)):
-        if text in cluster.log(pod):
+        if text in cluster.log(pod, count=count):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError(f"{text!r} not in {cluster.log(pod)!r}")
+    raise AssertionError(f"{text!r} not in {cluster.log(pod, count=count)!r}")
 
 
 async def test_files_follow_their_config_map_but_a_sub_path_does_not(
@@ -49,6 +49,9 @@ async def test_files_follow_their_config_map_but_a_sub_path_does_not(
     await until_log(cluster, pod, "one-one")
     await cluster.client.patch("v1", "configmaps", "app", {"data": {"k": "two"}}, namespace="default")
     await until_log(cluster, pod, "two-one")
+    await kill_container(cluster, pod)
+    await cluster.until("follows", lambda p: first(p).get("restartCount") == 1 and is_ready(p))
+    await until_log(cluster, pod, "two-two", count=1)
 
 
 async def test_a_mount_that_fails_recovers_when_the_object_appears(cluster: Cluster) -> None:
@@ -140,7 +143,7 @@ async def test_a_log_that_grew_is_rotated_and_goes_on(cluster: Cluster) -> None:
     pod = await cluster.until("chatty", is_running)
     assert cluster.agent is not None
     await until_log(cluster, pod, "line 20\n")
-    rotator = LogRotator(cluster.agent.runtime, max_bytes=200, max_files=3)
+    rotator = LogRotator(cluster.agent.runtime, cluster.options.pod_logs, max_bytes=200, max_files=3)
     meta = pod["metadata"]
     path = cluster.options.pod_logs / f"default_chatty_{meta['uid']}" / "c" / "0.log"
     for _ in range(4):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 
 import pytest
 
 from kubelet.volumes import mounts
 from proto import cri_pb2 as cri
-from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, shell
+from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, kill_container, shell
 
 pytestmark = [pytest.mark.root, pytest.mark.containerd]
 
@@ -60,15 +58,6 @@ async def test_a_killed_process_is_restarted_in_place(cluster: Cluster) -> None:
     pod = await cluster.until("killed", lambda p: first(p).get("restartCount") == 1 and first(p)["ready"])
     assert first(pod)["lastState"]["terminated"]["exitCode"] == 137
     assert is_running(pod)
-
-
-async def kill_container(cluster: Cluster, pod: dict) -> None:
-    import json
-
-    assert cluster.agent is not None
-    container_id = first(pod)["containerID"].removeprefix("containerd://")
-    info = (await cluster.agent.runtime.container_status(container_id, verbose=True)).info["info"]
-    os.kill(json.loads(info)["pid"], signal.SIGKILL)
 
 
 async def test_an_agent_that_restarts_restarts_nothing(cluster: Cluster) -> None:
