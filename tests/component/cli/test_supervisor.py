@@ -84,12 +84,13 @@ def test_a_killed_process_comes_back_and_is_counted(cluster: Cluster) -> None:
 def test_one_that_keeps_dying_is_given_time(cluster: Cluster) -> None:
     cluster.want('[ProcessSpec("dying", ("false",), log)]')
     cluster.start()
-    wait_for(lambda: cluster.states()["dying"]["restarts"] == 3)
-    time.sleep(0.2)
-    state = cluster.states()["dying"]
-    assert state["restarts"] == 3
-    assert state["state"] == "waiting"
-    assert 0.2 < state["next_start_seconds"] <= 1.0
+
+    def waits_long() -> bool:
+        state = cluster.states()["dying"]
+        return state["state"] == "waiting" and state["next_start_seconds"] > 0.5
+
+    wait_for(waits_long)
+    assert cluster.states()["dying"]["restarts"] >= 3, "the first restarts were quicker"
 
 
 def test_a_command_that_does_not_exist_is_said_in_its_log(cluster: Cluster) -> None:
@@ -130,7 +131,8 @@ def test_a_changed_command_replaces_the_process(cluster: Cluster) -> None:
     cluster.want('[ProcessSpec("sleeper", ("sleep", "2000"), log)]')
     control.ask(cluster.layout, "reconcile")
     wait_for(lambda: cluster.states()["sleeper"]["pid"] not in (None, before))
-    assert b"2000" in Path(f"/proc/{cluster.pid('sleeper')}/cmdline").read_bytes()
+    # Until the new process has become its program it still shows the supervisor's own words.
+    wait_for(lambda: b"2000" in Path(f"/proc/{cluster.pid('sleeper')}/cmdline").read_bytes())
 
 
 def test_stop_ends_everything_and_then_answers(cluster: Cluster) -> None:
