@@ -29,6 +29,9 @@ class Program:
             return self._run({**scope, BUDGET: Budget()})
         except RecursionError:
             raise EvalError("expression recursion limit exceeded") from None
+        except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
+            # A value that is not of the type that was declared, met by a function that trusts its types.
+            raise EvalError("no such overload") from error
 
     def mentions(self, name: str) -> bool:
         return _mentions(self.root, name)

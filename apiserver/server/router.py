@@ -82,7 +82,7 @@ class Router:
 
     def _collection(self, kind: Kind, method: str, namespace: str | None) -> Route:
         if namespace is not None and not kind.namespaced:
-            raise no_such_resource()
+            raise UnknownGroup() if kind.custom else no_such_resource()
         verb = _COLLECTION_VERBS.get(method)
         across = kind.namespaced and namespace is None
         if verb is None or verb not in kind.verbs or (across and verb != "list"):
@@ -124,7 +124,7 @@ class Router:
 
 
 def _split_namespace(parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The namespace in the path (None: no namespace part) and what follows it. ``/namespaces/x/status`` is an object."""
+    """The namespace in the path (None: no namespace part) and what follows. ``/namespaces/x/status`` is an object."""
     if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize", ""):
         return parts[1], parts[2:]
     return None, parts

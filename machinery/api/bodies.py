@@ -161,7 +161,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.json_mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.json_sequence)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.json_int)
 for _tag, _pattern, _first in (
-    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
+    ("bool", r"y|Y|n|N|yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
     ("int", r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)", "-+0123456789"),
     (
         "float",
