@@ -1,4 +1,4 @@
-"""The assembled API server: options in, a running server out. ``python -m apiserver`` is a thin shell around ``run``."""
+"""The assembled API server: options in, a running server out. ``python -m apiserver`` is a thin shell around it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ BOOTSTRAP = (
     "start-kube-apiserver-identity-lease-garbage-collector", "storage-readiness",
     "start-legacy-token-tracking-controller", "start-service-ip-repair-controllers", "rbac/bootstrap-roles",
     "scheduling/bootstrap-system-priority-classes", "priority-and-fairness-config-producer", "bootstrap-controller",
-    "start-kubernetes-service-cidr-controller", "aggregator-reload-proxy-client-cert", "start-kube-aggregator-informers",
+    "start-kubernetes-service-cidr-controller", "aggregator-reload-proxy-client-cert",
+    "start-kube-aggregator-informers",
     "apiservice-status-local-available-controller", "apiservice-status-remote-available-controller",
     "apiservice-registration-controller", "apiservice-discovery-controller", "kube-apiserver-autoregistration",
 )  # fmt: skip

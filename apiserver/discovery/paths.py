@@ -74,9 +74,11 @@ class Paths:
         return Reply(generate_latest(REGISTRY) + generate_latest(PROCESS), METRICS_TYPE)
 
     async def _flagz(self, context: RequestContext) -> Reply:
-        return text_reply(f"\nnavarch apiserver {context.info.path.strip('/')}\nWarning: This endpoint is not meant to be "
-                          "machine parseable, has no formatting compatibility guarantees and is for debugging purposes "
-                          "only.\n\n")
+        name = context.info.path.strip("/")
+        return text_reply(
+            f"\nnavarch apiserver {name}\nWarning: This endpoint is not meant to be machine parseable, has no "
+            "formatting compatibility guarantees and is for debugging purposes only.\n\n"
+        )
 
     @staticmethod
     def _json(context: RequestContext, doc: dict[str, object]) -> Reply:

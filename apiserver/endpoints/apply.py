@@ -32,7 +32,7 @@ async def apply(request: Request, answer: MediaType, options: WriteOptions) -> R
         live = old or None
         obj, managed, _ = apply_object(
             live, deep_copy(config), manager=options.field_manager, api_version=kind.api_version,
-            schema=schema, time=write.now, force=bool(options.force),  # type: ignore[arg-type]
+            schema=schema, time=write.now, force=bool(options.force),
             subresource=request.subresource,
             ignored=ignored_fields(kind, request.subresource), built_in=not kind.custom,
             served_versions=kind.form.served if isinstance(kind, CustomKind) else None,
@@ -98,10 +98,10 @@ def _unconvertible(config: Object, error: str) -> str:
     version, kind = config.get("apiVersion", ""), config.get("kind", "")
     group_version = version if "/" in version else f"/{version}"
     meta = config.get("metadata") or {}
+    named, type_ = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}", f"{group_version}, Kind={kind}"
     return (
-        f"failed to convert new object ({meta.get('namespace') or ''}/{meta.get('name') or ''}; {group_version}, Kind={kind}) "
-        f"to proper version: unable to convert unstructured object to {group_version}, Kind={kind}: error decoding from "
-        f"json: {error}"
+        f"failed to convert new object ({named}; {type_}) to proper version: unable to convert unstructured object to "
+        f"{type_}: error decoding from json: {error}"
     )
 
 

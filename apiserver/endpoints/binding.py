@@ -58,8 +58,8 @@ async def create_binding(request: Request) -> Reply:
 
 def _precondition(key: str, sent: str, uid: str) -> str:
     return (
-        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
-        f"UID in precondition: {sent}, UID in object meta: {uid}"
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {sent}, UID in object meta: {uid}"
     )
 
 

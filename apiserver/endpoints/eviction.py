@@ -19,7 +19,7 @@ from apiserver.server.responses import Reply, encode_document
 from apiserver.storage.cacher import make_predicate
 from machinery.api.schema import schema_for_kind
 from machinery.meta.conditions import is_pod_ready, set_condition
-from machinery.meta.errors import ApiError, bad_request, conflict, too_many_requests
+from machinery.meta.errors import ApiError, bad_request, conflict, forbidden, too_many_requests
 from machinery.meta.objects import Object
 from machinery.meta.selectors import label_selector_from_dict
 
@@ -114,11 +114,11 @@ def take_disruption(budget: Object, pod_name: str, now: str) -> None:
         raise _refused(f"The disruption budget {name} is still being processed by the server.", RETRY_SECONDS)
     allowed = status.get("disruptionsAllowed") or 0
     if allowed < 0:
-        raise ApiError(403, "Forbidden", f"poddisruptionbudgets \"{name}\" is forbidden: pdb disruptions allowed is negative")
+        raise forbidden("", "poddisruptionbudgets", name, "pdb disruptions allowed is negative")
     disrupted = status.setdefault("disruptedPods", {})
     if len(disrupted) > MAX_DISRUPTED:
-        raise ApiError(403, "Forbidden", f"poddisruptionbudgets \"{name}\" is forbidden: DisruptedPods map too big - too "
-                                         "many evictions not confirmed by PDB controller")
+        why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller"
+        raise forbidden("", "poddisruptionbudgets", name, why)
     if allowed == 0:
         needs, has = status.get("desiredHealthy") or 0, status.get("currentHealthy") or 0
         raise _refused(f"The disruption budget {name} needs {needs} healthy pods and has {has} currently", 0)

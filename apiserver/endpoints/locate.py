@@ -50,7 +50,8 @@ class Locator:
                     return str(each["address"])
         name = node["metadata"]["name"]
         types = ", ".join(self._address_types)
-        raise ApiError(500, "", f"no preferred addresses found; known addresses: [] (node {name}, wanted {types})", None)
+        text = f"no preferred addresses found; known addresses: [] (node {name}, wanted {types})"
+        raise ApiError(500, "", text, None)
 
     def _tls(self) -> ssl.SSLContext:
         """Our client certificate. The agent's own certificate is checked only if we are told whose it must be."""

@@ -15,8 +15,9 @@ def log_query(query: MultiMapping[str], pod: str) -> list[tuple[str, str]]:
     out: list[tuple[str, str]] = []
     causes: list[dict[str, str]] = []
     numbers = {name: parse_int(query[name]) for name in ("tailLines", "limitBytes", "sinceSeconds") if query.get(name)}
-    if numbers.get("tailLines", 0) < 0:
-        causes.append(_invalid("tailLines", f"Invalid value: {numbers['tailLines']}: must be greater than or equal to 0"))
+    tail = numbers.get("tailLines", 0)
+    if tail < 0:
+        causes.append(_invalid("tailLines", f"Invalid value: {tail}: must be greater than or equal to 0"))
     if "limitBytes" in numbers and numbers["limitBytes"] < 1:
         causes.append(_invalid("limitBytes", f"Invalid value: {numbers['limitBytes']}: must be greater than 0"))
     since_time = query.get("sinceTime", "")

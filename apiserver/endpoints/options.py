@@ -136,7 +136,8 @@ def _check_delete(options: DeleteOptions, dry_run: Sequence[str], has_policy: bo
     if options.orphan_dependents is not None and has_policy:
         causes.append(cause(
             "FieldValueInvalid", "propagationPolicy",
-            f'Invalid value: "{options.propagation_policy}": orphanDependents and deletionPropagation cannot be both set',
+            f'Invalid value: "{options.propagation_policy}": '
+            "orphanDependents and deletionPropagation cannot be both set",
         ))  # fmt: skip
     if has_policy and options.propagation_policy not in PROPAGATION:
         causes.append(cause(

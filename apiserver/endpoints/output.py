@@ -17,7 +17,8 @@ from apiserver.server.negotiate import JSON, MediaType, RouteError
 from apiserver.server.responses import encode_document, encode_json
 from apiserver.storage.cacher import Entry
 from machinery.api.kinds import Kind
-from machinery.api.printers import Printer, table
+from machinery.api.printers import table
+from machinery.api.printers.columns import Printer
 from machinery.meta.errors import ApiError
 
 Object = dict[str, Any]

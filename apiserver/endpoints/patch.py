@@ -20,15 +20,14 @@ from machinery.api.schema import SchemaNode
 from machinery.meta.errors import ApiError
 from machinery.meta.go_format import go_value
 from machinery.meta.objects import Object
-from machinery.meta.patches.merge_patch import parse_merge_patch
 from machinery.meta.patches import (
     apply_json_patch,
     apply_merge_patch,
     apply_strategic_merge,
     parse_json_patch,
-
     unknown_operation_members,
 )
+from machinery.meta.patches.merge_patch import parse_merge_patch
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -47,7 +46,8 @@ def patch_type(request: Request) -> str:
     accepted = CUSTOM_TYPES if request.kind.custom else BUILTIN_TYPES
     media = header.partition(";")[0].strip()
     if media not in accepted:
-        if not request.kind.custom and not any(part.partition(";")[0].strip() in accepted for part in header.split(",")):
+        named = (part.partition(";")[0].strip() for part in header.split(","))
+        if not request.kind.custom and not any(part in accepted for part in named):
             raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})  # the route refuses
         raise unsupported(accepted)
     return media
@@ -62,7 +62,7 @@ async def patch(request: Request) -> Reply:
 
         return await apply(request, answer, options)
     body = await read_body(request.context)
-    kind, schema = request.kind, request.parts.schemas.of(request.kind)
+    schema = request.parts.schemas.of(request.kind)
     presenter = request.presenter(answer)
     change, doubled, shown = make_change(media, body, schema)
     write = request.write(options, options_kind="PatchOptions")
@@ -92,7 +92,7 @@ def make_change(media: str, body: bytes, schema: SchemaNode | None) -> tuple[Cha
         return lambda old: apply_merge_patch(old, merge), _doubled(body), text
     strategic = parse_merge_patch(body, "")
     return (
-        lambda old: apply_strategic_merge(old, strategic, schema),  # type: ignore[arg-type]
+        lambda old: apply_strategic_merge(old, strategic, schema),
         _doubled(body), go_value(strategic),
     )  # fmt: skip
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from apiserver.registry.custom import CustomKind
 from machinery.api.kinds import Kind
-from machinery.api.printers import Printer, printer_for
+from machinery.api.printers import printer_for
+from machinery.api.printers.columns import Printer
 
 
 class TablePrinters:

@@ -8,8 +8,8 @@ from functools import cached_property
 from apiserver.auth.interface import User
 from apiserver.crd.registry import CustomKinds
 from apiserver.endpoints.bodies import BodyReader
-from apiserver.endpoints.output import Presenter, Printers, include_object
 from apiserver.endpoints.options import WriteOptions
+from apiserver.endpoints.output import Presenter, Printers, include_object
 from apiserver.registry.pipeline import Schemas
 from apiserver.registry.resources import Resources
 from apiserver.registry.store import ResourceStore

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from apiserver.crd.forms import ScalePaths
+from apiserver.endpoints.bodies import read_body
 from apiserver.endpoints.options import bad_resource_version, parse_uint, read_write_options
 from apiserver.endpoints.output import Presenter
 from apiserver.endpoints.patch import APPLY, decode_scale, make_change, patch_type
 from apiserver.endpoints.request import Request, reply
-from apiserver.endpoints.bodies import read_body
 from apiserver.registry import objectmeta
+from apiserver.registry.tracking import set_managed_fields
 from apiserver.server.negotiate import MediaType
 from apiserver.server.responses import Reply
 from apiserver.server.router import no_such_method
 from machinery.api.kinds import Kind
 from machinery.api.schema import schema_for_kind
-from apiserver.registry.tracking import set_managed_fields
 from machinery.meta.apply import scale as ownership
 from machinery.meta.apply import update_managed_fields
 from machinery.meta.errors import bad_request, conflict, internal, invalid
@@ -132,8 +132,9 @@ def check(request: Request, new: Object, before: Object) -> None:
         raise conflict(kind.group, kind.plural, name)
     uid = new["metadata"].get("uid")
     if uid and uid != before["metadata"]["uid"]:
-        raise conflict(kind.group, kind.plural, name,
-                       f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['metadata']['uid']}")
+        known = before["metadata"]["uid"]
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {known}"
+        raise conflict(kind.group, kind.plural, name, why)
     replicas = (new.get("spec") or {}).get("replicas") or 0
     if not isinstance(replicas, int):
         raise bad_request("spec.replicas must be an integer")

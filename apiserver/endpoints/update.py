@@ -24,7 +24,8 @@ async def update(request: Request) -> Reply:
     write = request.write(options, options_kind="UpdateOptions")
 
     def replace(old: Object) -> Object:
-        return deep_copy(obj)
+        copied: Object = deep_copy(obj)
+        return copied
 
     allow_create = store.strategy.create_on_update and not request.subresource
     try:

@@ -23,7 +23,7 @@ from apiserver.registry.codec import ObjectCodec
 from apiserver.server import metrics
 from apiserver.server.negotiate import JSON, PROTOBUF, MediaType, negotiate_stream
 from apiserver.server.responses import base_headers, encode_json
-from apiserver.storage.cacher import WatchEvent, Watcher
+from apiserver.storage.cacher import Watcher, WatchEvent
 from apiserver.storage.interface import Compacted, FutureRevision
 from machinery.meta.errors import ApiError
 

@@ -106,11 +106,11 @@ class RegistryWriter:
 
         def transform(live: Object) -> Object:
             config = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"name": name}, "status": status}
-            obj, managed, _ = apply_object(
-                live, config, manager=manager, api_version=kind.api_version, schema=schema, time=write.now, force=True,  # type: ignore[arg-type]
+            applied, managed, _ = apply_object(
+                live, config, manager=manager, api_version=kind.api_version, schema=schema, time=write.now, force=True,
                 subresource="status", ignored=reset_fields(kind.kind, "status", True),
             )  # fmt: skip
-            obj = deep_copy(obj)
+            obj: Object = deep_copy(applied)
             obj["metadata"] = {**live["metadata"], **obj.get("metadata", {})}
             set_managed_fields(obj, managed)
             return obj

@@ -66,7 +66,7 @@ def _event_to_core(obj: Object) -> Object:
 def _hpa_to_v1(obj: Object) -> Object:
     import orjson
 
-    out = deep_copy(obj)
+    out: Object = deep_copy(obj)
     out["apiVersion"] = "autoscaling/v1"
     spec, status = out.get("spec") or {}, out.get("status") or {}
     annotations: dict[str, str] = {}
@@ -109,7 +109,7 @@ def _hpa_to_v1(obj: Object) -> Object:
 def _hpa_to_v2(obj: Object) -> Object:
     import orjson
 
-    out = deep_copy(obj)
+    out: Object = deep_copy(obj)
     out["apiVersion"] = "autoscaling/v2"
     spec, status = out.setdefault("spec", {}), out.get("status") or {}
     annotations = out["metadata"].get("annotations") or {}
@@ -150,11 +150,13 @@ def _cpu_metric(percentage: int) -> Object:
 
 def _metric_to_old(metric: Object, what: str) -> Object:
     """The autoscaling/v2beta1-like form of the annotation: names without ``target``."""
-    return deep_copy(metric)
+    copied: Object = deep_copy(metric)
+    return copied
 
 
 def _metric_from_old(metric: Object) -> Object:
-    return deep_copy(metric)
+    copied: Object = deep_copy(metric)
+    return copied
 
 
 def _capitalised(value: Any) -> Any:

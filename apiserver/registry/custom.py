@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from machinery.api.kinds import Kind
-from machinery.api.printers import Printer
+from machinery.api.printers.columns import Printer
 from machinery.api.schema import SchemaNode
 from machinery.meta.objects import Object
 

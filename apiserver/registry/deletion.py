@@ -16,7 +16,7 @@ from apiserver.registry.store import UPDATE_ATTEMPTS, Outcome, ResourceStore, wi
 from apiserver.registry.strategy import Write
 from apiserver.storage.cacher import Entry
 from apiserver.storage.interface import RevisionMismatch
-from machinery.meta.errors import ApiError, conflict
+from machinery.meta.errors import conflict
 from machinery.meta.objects import Object, deep_copy, format_time, parse_time
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -123,8 +123,8 @@ def check_preconditions(write: Write, obj: Object, uid: str | None, resource_ver
     if resource_version is not None and resource_version != meta["resourceVersion"]:
         raise conflict(
             kind.group, kind.kind, write.name,
-            f"the ResourceVersion in the precondition ({resource_version}) does not match the ResourceVersion in record "
-            f"({meta['resourceVersion']}). The object might have been modified",
+            f"the ResourceVersion in the precondition ({resource_version}) does not match the ResourceVersion in "
+            f"record ({meta['resourceVersion']}). The object might have been modified",
         )  # fmt: skip
 
 
@@ -152,7 +152,8 @@ async def delete(
             finalizers = [*(obj["metadata"].get("finalizers") or ()), holder]
             considered = {**obj, "metadata": {**obj["metadata"], "finalizers": list(dict.fromkeys(finalizers))}}
         decision = plan_deletion(
-            considered, policy=policy, orphan_dependents=orphan_dependents, grace_seconds=strategy.graceful_seconds(obj, asked),
+            considered, policy=policy, orphan_dependents=orphan_dependents,
+            grace_seconds=strategy.graceful_seconds(obj, asked),
             asked_seconds=asked,
             now=datetime.now(UTC), held=store.holds(obj), default_policy=strategy.propagation(write),
         )  # fmt: skip

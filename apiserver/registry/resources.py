@@ -63,5 +63,5 @@ class Resources:
     def find(self, group: str, resource: str) -> ResourceStore | None:
         return self._stores.get((group, resource))
 
-    def __iter__(self) -> Iterable[ResourceStore]:  # type: ignore[override]
+    def __iter__(self) -> Iterable[ResourceStore]:
         return iter(self._stores.values())

@@ -16,7 +16,7 @@ def track(write: Write, obj: Object, old: Object | None, schema: SchemaNode | No
         return
     kind = write.kind
     managed = update_managed_fields(
-        old, obj, manager=write.manager, api_version=kind.api_version, schema=schema,  # type: ignore[arg-type]
+        old, obj, manager=write.manager, api_version=kind.api_version, schema=schema,
         time=write.now, subresource=write.subresource,
         ignored=ignored_fields(kind, write.subresource), built_in=not kind.custom,
         served_versions=kind.form.served if isinstance(kind, CustomKind) else None,

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
-from multidict import MultiDictProxy
+from multidict import MultiMapping
 
 from apiserver.auth.interface import User
 from apiserver.server.request_info import RequestInfo, parse_request_info, refine_collection
@@ -30,7 +30,7 @@ class RequestContext:
         self.started_at = time.monotonic()
         raw_path = request.rel_url.raw_path
         self.info: RequestInfo = parse_request_info(request.method, decode_path(raw_path))
-        self._query: MultiDictProxy[str] | None = None
+        self._query: MultiMapping[str] | None = None
         self.user: User | None = None
         self.accept = request.headers.get("Accept", "")
         self.warnings: list[str] = []
@@ -42,7 +42,7 @@ class RequestContext:
             self._refine()
 
     @property
-    def query(self) -> MultiDictProxy[str]:
+    def query(self) -> MultiMapping[str]:
         if self._query is None:
             self._query = self.request.query
         return self._query

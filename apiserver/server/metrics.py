@@ -31,7 +31,7 @@ def observe(context: RequestContext, code: int, seconds: float) -> None:
     if not info.is_resource:
         return
     scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
-    known = 404 != code or bool(info.name)  # unknown resources must not become label values
+    known = code != 404 or bool(info.name)  # unknown resources must not become label values
     resource = info.resource if known else ""
     key = (info.verb.upper(), info.group, info.version, resource, info.subresource if known else "", scope, str(code))
     counter = _counters.get(key)

@@ -35,7 +35,8 @@ class Reply:
     __slots__ = ("body", "content_type", "headers", "status")
 
     def __init__(
-        self, body: bytes | PiecedBody, content_type: str = JSON, status: int = 200, headers: dict[str, str] | None = None
+        self, body: bytes | PiecedBody, content_type: str = JSON, status: int = 200,
+        headers: dict[str, str] | None = None,
     ) -> None:
         self.body = body
         self.content_type = content_type

@@ -47,10 +47,10 @@ class Backend:
 class TakenOver(web.StreamResponse):
     """What the handler returns when the connection is spent: nothing more is to be written."""
 
-    async def prepare(self, request: web.BaseRequest) -> None:  # type: ignore[override]
+    async def prepare(self, request: web.BaseRequest) -> None:
         return None
 
-    async def write_eof(self, data: bytes = b"") -> None:  # type: ignore[override]
+    async def write_eof(self, data: bytes = b"") -> None:
         return None
 
 

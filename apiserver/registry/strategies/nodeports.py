@@ -72,8 +72,8 @@ class PortAllocator:
         if port in before or port in taken:
             return
         if not self._low <= port[1] <= self._high:
-            raise refuse(field, f"Invalid value: {port[1]}: provided port is not in the valid range. The range of valid "
-                                f"ports is {self._low}-{self._high}")
+            why = f"provided port is not in the valid range. The range of valid ports is {self._low}-{self._high}"
+            raise refuse(field, f"Invalid value: {port[1]}: {why}")
         if self._taken(port):
             raise refuse(field, f"Invalid value: {port[1]}: provided port is already allocated")
         self._keep(port, taken)

@@ -14,7 +14,7 @@ from apiserver.registry.strategies.addresses import AddressAllocator
 from apiserver.registry.strategies.nodeports import PortAllocator
 from apiserver.registry.strategy import Strategy, Write, keep
 from machinery.api.kinds import Kind
-from machinery.meta.errors import ApiError, invalid
+from machinery.meta.errors import ApiError, internal, invalid
 from machinery.meta.objects import Object
 
 HEADLESS = "None"
@@ -89,8 +89,7 @@ class ServiceStrategy(Strategy):
             if not wanted:
                 address = await allocator.allocate(obj, dry_run=claim.dry_run)
                 if address is None:
-                    raise ApiError(500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: "
-                                   "range is full", {"causes": [{"message": "failed to allocate a serviceIP: range is full"}]})
+                    raise internal("failed to allocate a serviceIP: range is full")
                 spec["clusterIP"], spec["clusterIPs"] = address, [address]
                 claim.addresses.append(address)
             else:
@@ -172,7 +171,9 @@ def held_addresses(obj: Object) -> list[str]:
 
 def held_ports(obj: Object) -> set[tuple[str, int]]:
     spec = obj.get("spec") or {}
-    ports = {(port.get("protocol") or "TCP", port["nodePort"]) for port in spec.get("ports") or () if port.get("nodePort")}
+    ports = {
+        (port.get("protocol") or "TCP", port["nodePort"]) for port in spec.get("ports") or () if port.get("nodePort")
+    }
     if spec.get("healthCheckNodePort"):
         ports.add(("TCP", spec["healthCheckNodePort"]))
     return ports
@@ -180,7 +181,8 @@ def held_ports(obj: Object) -> set[tuple[str, int]]:
 
 def default_families(spec: Object) -> None:
     if not spec.get("ipFamilies"):
-        spec["ipFamilies"] = ["IPv6" if ":" in address else "IPv4" for address in spec.get("clusterIPs") or ()] or ["IPv4"]
+        addresses = spec.get("clusterIPs") or ()
+        spec["ipFamilies"] = ["IPv6" if ":" in address else "IPv4" for address in addresses] or ["IPv4"]
     spec.setdefault("ipFamilyPolicy", "SingleStack")
 
 

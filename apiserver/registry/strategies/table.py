@@ -55,10 +55,6 @@ TABLE: dict[tuple[str, str], type[Strategy]] = {
     (ADMISSION, "validatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
     (ADMISSION, "mutatingadmissionpolicies"): w.ConditionalSpecStrategy,
     (ADMISSION, "mutatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
-    (ADMISSION, "validatingadmissionpolicies"): w.ConditionalSpecStrategy,
-    (ADMISSION, "validatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
-    (ADMISSION, "mutatingadmissionpolicies"): w.ConditionalSpecStrategy,
-    (ADMISSION, "mutatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
 }
 
 #: Kinds whose generation counts changes of spec and that need nothing else.

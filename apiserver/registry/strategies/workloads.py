@@ -162,10 +162,6 @@ class ConditionalStrategy(Strategy):
     unconditional_update = False
 
 
-class ConditionalSpecStrategy(SpecStrategy):
-    unconditional_update = False
-
-
 class RuntimeClassStrategy(Strategy):
     create_on_update = True
     unconditional_update = False
@@ -197,7 +193,6 @@ class NodeStrategy(Strategy):
 
 
 class WebhooksStrategy(Strategy):
-    unconditional_update = False
     unconditional_update = False
     generation_fields = ("webhooks",)
 
