@@ -131,11 +131,19 @@ class Context:
             return await work
 
 
-async def slow_start(count: int, create: Callable[[int], Awaitable[Any]]) -> tuple[int, Exception | None]:
+@dataclass(frozen=True)
+class Started:
+    """Of a slow start: how many were made, how many were tried, and the first error."""
+
+    done: int
+    tried: int
+    error: Exception | None
+
+
+async def slow_start(count: int, create: Callable[[int], Awaitable[Any]]) -> Started:
     """Create ``count`` things in batches of 1, 2, 4 …; stop after the first batch with a failure.
 
-    So a creation that can only fail (quota, bad template) fails once, not a thousand times. Returns how many were made
-    and the first error.
+    So a creation that can only fail (quota, bad template) fails once, not a thousand times.
     """
     done = at = 0
     size = 1
@@ -150,5 +158,5 @@ async def slow_start(count: int, create: Callable[[int], Awaitable[Any]]) -> tup
             if not isinstance(error, Exception):
                 raise error
         if errors:
-            return done, errors[0]  # type: ignore[return-value]
-    return done, None
+            return Started(done, at, errors[0])  # type: ignore[arg-type]
+    return Started(done, at, None)

@@ -179,18 +179,12 @@ class PodOwnerController(Controller):
                 raise
             self.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}")
 
-        done, error = await slow_start(len(pods), create)
-        tried = 0
-        size = 1
-        while tried < len(pods):  # the batches that were begun; the rest is never going to be seen
-            tried += min(size, len(pods) - tried)
-            size *= 2
-            if error is not None and tried > done:
-                break
-        self.expectations.creation_observed(key, len(pods) - tried)
-        if error is not None and has_cause(error, "NamespaceTerminating"):
-            return done, None
-        return done, error
+        started = await slow_start(len(pods), create)
+        # What was not tried is never going to be seen.
+        self.expectations.creation_observed(key, len(pods) - started.tried)
+        if started.error is not None and has_cause(started.error, "NamespaceTerminating"):
+            return started.done, None
+        return started.done, started.error
 
     async def delete_pods(self, owner: Object, pods: list[Object]) -> tuple[int, Exception | None]:
         key = object_key(owner)

@@ -220,7 +220,7 @@ async def test_slow_start_doubles_and_stops_at_the_first_failing_batch():
         if number >= 3:
             raise ValueError("full")
 
-    done, error = await slow_start(100, create)
-    assert (done, str(error)) == (3, "full")
+    started = await slow_start(100, create)
+    assert (started.done, started.tried, str(started.error)) == (3, 7, "full")
     assert tried == [0, 1, 2, 3, 4, 5, 6]
-    assert await slow_start(0, create) == (0, None)
+    assert (await slow_start(0, create)).tried == 0
