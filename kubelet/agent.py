@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -47,7 +45,7 @@ from kubelet.volumes.manager import VolumeManager
 from kubelet.volumes.tokens import TokenSource
 from kubelet.worker import WorkerContext
 from machinery.cache import Informer
-from machinery.client import Client
+from machinery.client import Client, load_kubeconfig
 from machinery.runtime.clock import SYSTEM_CLOCK, Clock
 from machinery.runtime.events import EventRecorder
 from machinery.runtime.tasks import Tasks
@@ -88,7 +86,10 @@ async def run(
     runtime = Runtime(options.runtime_endpoint)
     async with Client.from_kubeconfig(options.kubeconfig, user_agent="kubelet") as client, Tasks("kubelet") as tasks:
         try:
-            agent = await _assemble(options, client, runtime, tasks, extensions, clock)
+            await _wait_for_runtime(runtime)
+            await ensure_pause_image(runtime, options)
+            driver = options.cgroup_driver or await detect_driver(runtime)
+            agent = await Assembly(options, client, runtime, driver, clock).start(tasks, extensions)
             on_ready(agent)
             await _first(asyncio.create_task(tasks.wait()), stop)
             await agent.pods.stop()
@@ -109,110 +110,126 @@ async def _first(task: asyncio.Task[None], stop: asyncio.Event) -> None:
         await asyncio.gather(task, stopping, return_exceptions=True)
 
 
-async def _assemble(
-    options: Options, client: Client, runtime: Runtime, tasks: Tasks, extensions: tuple[Extension, ...], clock: Clock
-) -> Agent:
-    await _wait_for_runtime(runtime)
-    await ensure_pause_image(runtime, options)
-    hostname = socket.gethostname() if not options.node_name else options.node_name
-    addresses = (options.node_ip,) if options.node_ip else find_addresses(client.config.server)
-    recorder = EventRecorder(client, "kubelet", host=options.node_name)
-    view = NodeView()
-    if not may_lower_oom_score():
-        view.oom_floor = own_oom_score()
+class Assembly:
+    """Every part of the agent, made and wired; nothing runs before `start`."""
 
-    def tell(pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, field: str) -> None:
-        target = pods.current(pod) or pod
-        recorder.event({"apiVersion": "v1", "kind": "Pod", **target}, kind, reason, message, field_path=field)
+    def __init__(self, options: Options, client: Client, runtime: Runtime, driver: str, clock: Clock) -> None:
+        self.options, self.client, self.runtime, self.clock = options, client, runtime, clock
+        self.addresses = (options.node_ip,) if options.node_ip else find_addresses(client.config.server)
+        self.recorder = EventRecorder(client, "kubelet", host=options.node_name)
+        self.view = NodeView()
+        if not may_lower_oom_score():
+            self.view.oom_floor = own_oom_score()
+        self.nodes = Informer(client, "v1", "nodes", field_selector=f"metadata.name={options.node_name}")
+        self.bound = Informer(client, "v1", "pods", field_selector=f"spec.nodeName={options.node_name}")
+        self.services = Informer(client, "v1", "services", transform=_slim_service)
+        self.observer = Observer(runtime, read_termination_message)
+        self.reporter = NodeReporter(client, runtime, self._node_settings(), options.root_dir, clock=clock)
+        self.pods = Pods(
+            self.bound, self.observer, lambda: self.reporter.node, allowed_sysctls=options.allowed_sysctls, clock=clock
+        )
+        self.reporter.on_node = self._observe_node
+        self.cgroups = PodCgroups(prefix=options.cgroup_prefix, driver=driver)
+        objects = ObjectReader(client, clock=clock)
+        self.volumes = VolumeManager(options.root_dir, objects, TokenSource(client, clock=clock), clock=clock)
+        self.writer = StatusWriter(client, self.pods.current)
+        self.pods.context = self._worker_context(objects)
+        self.serving = ServingCertificate(
+            client, options.certificates, options.node_name, options.node_name, self.addresses, clock=clock
+        )
 
-    node_informer = Informer(client, "v1", "nodes", field_selector=f"metadata.name={options.node_name}")
-    pod_informer = Informer(client, "v1", "pods", field_selector=f"spec.nodeName={options.node_name}")
-    service_informer = Informer(client, "v1", "services", transform=_slim_service)
-    settings = NodeSettings(
-        options.node_name, hostname, addresses, options.port, options.max_pods, options.node_labels,
-        options.register_with_taints, options.provider_id,
-    )  # fmt: skip
-    observer = Observer(runtime, read_termination_message)
-    reporter = NodeReporter(client, runtime, settings, options.root_dir, clock=clock)
-    pods = Pods(pod_informer, observer, lambda: reporter.node, allowed_sysctls=options.allowed_sysctls, clock=clock)
-    reporter._on_node = _node_observer(view, reporter, pods)
-    cgroups = PodCgroups(prefix=options.cgroup_prefix, driver=options.cgroup_driver or await detect_driver(runtime))
-    objects = ObjectReader(client, clock=clock)
-    tokens = TokenSource(client, clock=clock)
-    volumes = VolumeManager(options.root_dir, objects, tokens, clock=clock)
-    puller = ImagePuller(runtime, parallel=1 if options.serialize_image_pulls else 5, clock=clock)
-    starter = ContainerStarter(options, runtime, puller, volumes, objects, service_informer.items, view, tell)
-    executor = Executor(
-        options, runtime, starter, cgroups, view, tell, RuntimeClasses(client).handler_of, clock=clock
-    )
-    writer = StatusWriter(client, pods.current)
+    def _node_settings(self) -> NodeSettings:
+        options = self.options
+        return NodeSettings(
+            options.node_name, options.node_name, self.addresses, options.port, options.max_pods, options.node_labels,
+            options.register_with_taints, options.provider_id,
+        )  # fmt: skip
 
-    def probe_failed(pod: Pod, container: str, kind: str, output: str) -> None:
-        tell(pod, "Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {output}", field_path(pod, container))
+    def _worker_context(self, objects: ObjectReader) -> WorkerContext:
+        options, clock = self.options, self.clock
+        puller = ImagePuller(self.runtime, parallel=1 if options.serialize_image_pulls else 5, clock=clock)
+        starter = ContainerStarter(
+            options, self.runtime, puller, self.volumes, objects, self.services.items, self.view, self.tell
+        )
+        executor = Executor(
+            options, self.runtime, starter, self.cgroups, self.view, self.tell, RuntimeClasses(self.client).handler_of,
+            clock=clock,
+        )  # fmt: skip
+        host_address = self.addresses[0] if self.addresses else ""
+        probes = ProbeManager(self.runtime, self._probe_failed, self.pods.wake, host_address=host_address, clock=clock)
+        return WorkerContext(
+            self.client, self.runtime, self.observer, executor, probes, self.volumes, self.cgroups, self.writer,
+            self.view, self.tell, lambda: self.reporter.node, self.pods.others, self.pods.ended, puller.forget, clock,
+        )  # fmt: skip
 
-    def wake(uid: str) -> None:
-        worker = pods._workers.get(uid)
-        if worker is not None:
-            worker.wake()
+    # -- what parts say to each other
 
-    probes = ProbeManager(runtime, probe_failed, wake, host_address=addresses[0] if addresses else "", clock=clock)
-    pods.context = WorkerContext(
-        client, runtime, observer, executor, probes, volumes, cgroups, writer, view, tell,
-        lambda: reporter.node, pods.others, pods.ended, puller.forget, clock,
-    )  # fmt: skip
-    options.root_dir.mkdir(parents=True, exist_ok=True)
-    options.pod_logs.mkdir(parents=True, exist_ok=True)
+    def tell(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, field: str) -> None:
+        """An event about a pod; about its mirror when it is a static one."""
+        target = self.pods.current(pod) or pod
+        self.recorder.event({"apiVersion": "v1", "kind": "Pod", **target}, kind, reason, message, field_path=field)
 
-    tasks.spawn("events", recorder.run())
-    tasks.spawn("status", writer.run())
-    tasks.spawn("services", service_informer.run())
-    await reporter.register()
-    node_informer.add_handler(on_add=reporter.observe, on_update=lambda old, new: reporter.observe(new),
-                              on_delete=lambda node: reporter.lose())  # fmt: skip
-    tasks.spawn("node watch", node_informer.run())
-    tasks.spawn("node status", reporter.run_status())
-    tasks.spawn("lease", reporter.run_lease())
-    # Service variables are part of an environment that cannot be changed later: know the services first.
-    await service_informer.wait_synced()
-    tasks.spawn("pod watch", pod_informer.run())
-    tasks.spawn("runtime events", pods.follow_runtime())
-    if options.manifest_dir is not None:
-        _start_static(options, client, pods, reporter, tasks, clock)
-    rotator = LogRotator(
-        runtime, options.pod_logs, max_bytes=options.log_max_bytes, max_files=options.log_max_files, clock=clock
-    )
-    tasks.spawn("log rotation", rotator.run())
-    tasks.spawn("image collection", ImageCollector(runtime, options.root_dir, {options.pause_image}, clock=clock).run())
-    tasks.spawn("eviction", Evictor(pods, volumes, runtime, options.root_dir, clock=clock).run())
-    tasks.spawn("orphans", _collect_orphans(pods, pod_informer, volumes, cgroups), may_end=True)
-    serving = ServingCertificate(
-        client, options.certificates, options.node_name, hostname, addresses, clock=clock
-    )
-    tasks.spawn("serving certificate", serving.run())
+    def _probe_failed(self, pod: Pod, container: str, kind: str, output: str) -> None:
+        message = f"{kind.capitalize()} probe failed: {output}"
+        self.tell(pod, "Warning", "Unhealthy", message, field_path(pod, container))
 
-    async def reload() -> None:
-        from machinery.client import load_kubeconfig
-
-        await client.reload(load_kubeconfig(options.kubeconfig))
-
-    tasks.spawn("client certificate", Rotation(client, options.kubeconfig, options.node_name, reload, clock).run())
-    lookup = PodLookup(pods, observer, runtime, options.pod_logs)
-    agent = Agent(options, client, runtime, lookup, pods, reporter, serving)
-    for extension in extensions:
-        tasks.spawn(getattr(extension, "__name__", "extension"), extension(agent))
-    return agent
-
-
-def _node_observer(view: NodeView, reporter: NodeReporter, pods: Pods) -> Callable[[dict[str, Any]], None]:
-    def observe(node: dict[str, Any]) -> None:
+    def _observe_node(self, node: dict[str, Any]) -> None:
         status = node.get("status") or {}
         internal = [a["address"] for a in status.get("addresses") or () if a["type"] == "InternalIP"]
-        view.host_ips = tuple(internal)
-        view.allocatable = status.get("allocatable") or {}
-        view.memory_capacity = max(reporter.machine.memory_bytes, 1)
-        pods.admit_waiting()
+        self.view.host_ips = tuple(internal)
+        self.view.allocatable = status.get("allocatable") or {}
+        self.view.memory_capacity = max(self.reporter.machine.memory_bytes, 1)
+        self.pods.admit_waiting()
 
-    return observe
+    async def _reload_client(self) -> None:
+        await self.client.reload(load_kubeconfig(self.options.kubeconfig))
+
+    # -- life
+
+    async def start(self, tasks: Tasks, extensions: tuple[Extension, ...]) -> Agent:
+        options, reporter = self.options, self.reporter
+        for directory in (options.root_dir, options.pod_logs):
+            directory.mkdir(parents=True, exist_ok=True)
+        tasks.spawn("events", self.recorder.run())
+        tasks.spawn("status", self.writer.run())
+        tasks.spawn("services", self.services.run())
+        await reporter.register()
+        self.nodes.add_handler(
+            on_add=reporter.observe, on_update=lambda old, new: reporter.observe(new),
+            on_delete=lambda node: reporter.lose(),
+        )  # fmt: skip
+        tasks.spawn("node watch", self.nodes.run())
+        tasks.spawn("node status", reporter.run_status())
+        tasks.spawn("lease", reporter.run_lease())
+        # Service variables are part of an environment that cannot be changed later: know the services first.
+        await self.services.wait_synced()
+        tasks.spawn("pod watch", self.bound.run())
+        tasks.spawn("runtime events", self.pods.follow_runtime())
+        if options.manifest_dir is not None:
+            _start_static(options, self.client, self.pods, reporter, tasks, self.clock)
+        self._start_upkeep(tasks)
+        agent = Agent(
+            options, self.client, self.runtime,
+            PodLookup(self.pods, self.observer, self.runtime, options.pod_logs), self.pods, reporter, self.serving,
+        )  # fmt: skip
+        for extension in extensions:
+            tasks.spawn(getattr(extension, "__name__", "extension"), extension(agent))
+        return agent
+
+    def _start_upkeep(self, tasks: Tasks) -> None:
+        """What keeps a node in order over days: logs, images, room, credentials."""
+        options, runtime, clock = self.options, self.runtime, self.clock
+        rotator = LogRotator(
+            runtime, options.pod_logs, max_bytes=options.log_max_bytes, max_files=options.log_max_files, clock=clock
+        )
+        tasks.spawn("log rotation", rotator.run())
+        collector = ImageCollector(runtime, options.root_dir, {options.pause_image}, clock=clock)
+        tasks.spawn("image collection", collector.run())
+        tasks.spawn("eviction", Evictor(self.pods, self.volumes, runtime, options.root_dir, clock=clock).run())
+        tasks.spawn("orphans", _collect_orphans(self.pods, self.bound, self.volumes, self.cgroups), may_end=True)
+        tasks.spawn("serving certificate", self.serving.run())
+        rotation = Rotation(self.client, options.kubeconfig, options.node_name, self._reload_client, clock)
+        tasks.spawn("client certificate", rotation.run())
 
 
 def _start_static(
@@ -305,6 +322,3 @@ def _slim_service(service: dict[str, Any]) -> dict[str, Any]:
         "spec": {"clusterIP": spec.get("clusterIP"), "ports": spec.get("ports")},
     }
 
-
-def socket_exists(endpoint: str) -> bool:
-    return Path(endpoint.removeprefix("unix://")).is_socket()

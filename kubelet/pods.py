@@ -79,6 +79,11 @@ class Pods:
             return self.mirrors[uid]
         return None if is_static(pod) else self._informer.get(pod_key(pod))
 
+    def wake(self, uid: str) -> None:
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.wake()
+
     def evict(self, uid: str, reason: str, message: str, grace_seconds: int, *, disruption: bool = False) -> None:
         worker = self._workers.get(uid)
         if worker is not None:

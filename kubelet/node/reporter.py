@@ -47,7 +47,7 @@ class NodeReporter:
         on_node: Callable[[Node], None] = lambda node: None, clock: Clock = SYSTEM_CLOCK,
     ) -> None:  # fmt: skip
         self._client, self._runtime, self._settings, self._root, self._clock = client, runtime, settings, root, clock
-        self._on_node = on_node
+        self.on_node = on_node
         self.machine: Machine = read_machine()
         self.node: Node | None = None
         self._reported_at = 0.0
@@ -64,7 +64,7 @@ class NodeReporter:
         while True:
             try:
                 self.node = await self._register_once()
-                self._on_node(self.node)
+                self.on_node(self.node)
                 return self.node
             except (ApiError, ConnectError) as error:
                 log.info("node not registered yet", error=str(error))
@@ -170,7 +170,7 @@ class NodeReporter:
     def observe(self, node: Node) -> None:
         """The API's newest copy: from our write, or from the watch."""
         self.node = node
-        self._on_node(node)
+        self.on_node(node)
 
     def lose(self) -> None:
         """The object was deleted: the next look registers the node again."""
