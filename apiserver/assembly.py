@@ -5,6 +5,7 @@ Nothing here decides anything; it is the one place that knows all the packages.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,7 @@ class Assembly:
         self.options = options
         self.kinds = new_table()
         self.health = Health()
+        self.policy_there = asyncio.Event()
         self.storage = open_storage(
             options.store, options.home, endpoints=options.etcd_servers, ca_file=options.etcd_ca_file,
             cert_file=options.etcd_cert_file, key_file=options.etcd_key_file,
@@ -119,6 +121,7 @@ class Assembly:
     async def bootstrap(self) -> None:
         await ensure_system_objects(self.options, self.reader, self.writer, self.kinds)
         await ensure_bootstrap_roles(self.reader, self.writer)
+        self.policy_there.set()
         await ensure_published(self.auth_options, self.reader, self.writer)
         await ensure_flow_control(self.reader, self.writer, self.auth_options.clock)
         self.health.bootstrapped = True
@@ -156,7 +159,7 @@ class Assembly:
         self.edge = Edge(fold([
             AuthenticationFilter(authenticator, anonymous=options.anonymous),
             ImpersonationFilter(authorization.impersonation),
-            AuthorizationFilter(authorization.authorizer),
+            AuthorizationFilter(authorization.authorizer, self.policy_there),
             deadline_filter,
         ], api))  # fmt: skip
 

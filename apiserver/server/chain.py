@@ -38,6 +38,10 @@ log = structlog.get_logger("apiserver")
 Next = Callable[[RequestContext], Awaitable["Reply | web.StreamResponse"]]
 Filter = Callable[[RequestContext, Next], Awaitable["Reply | web.StreamResponse"]]
 
+#: How long a request waits for a starting server's policy, and what its last rule takes from the store to the index.
+POLICY_WAIT_SECONDS = 10.0
+POLICY_SEEN_SECONDS = 0.02
+
 ANONYMOUS_USER = User(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 DEFAULT_DEADLINE_SECONDS = 60.0
 MAX_DEADLINE_SECONDS = 60.0
@@ -159,20 +163,33 @@ class ImpersonationFilter:
 
 
 class AuthorizationFilter:
-    def __init__(self, authorizer: Authorizer) -> None:
+    """``policy_there`` is set when a starting server has written its own policy. Until then nobody is refused who may
+    have a right in a moment: the components of a new cluster start beside their server, and a refusal would send each
+    of their watches into a back-off.
+    """
+
+    def __init__(self, authorizer: Authorizer, policy_there: asyncio.Event) -> None:
         self._authorizer = authorizer
+        self._policy_there = policy_there
 
     async def __call__(self, context: RequestContext, following: Next) -> Reply | web.StreamResponse:
         assert context.user is not None
         attributes = attributes_of(context, context.user)
-        self._require(attributes)
+        await self._require(attributes)
         if attributes.subresource in STREAMS and attributes.verb == "get" and is_upgrade(context.request):
             # An upgrade by GET does what POST does and needs the same right.
-            self._require(replace(attributes, verb="create"))
+            await self._require(replace(attributes, verb="create"))
         return await following(context)
 
-    def _require(self, attributes: Attributes) -> None:
+    async def _require(self, attributes: Attributes) -> None:
         decision = self._authorizer.authorize(attributes)
+        if not decision.allowed and not self._policy_there.is_set() and attributes.user.name != ANONYMOUS:
+            try:
+                await asyncio.wait_for(self._policy_there.wait(), POLICY_WAIT_SECONDS)
+                await asyncio.sleep(POLICY_SEEN_SECONDS)
+            except TimeoutError:
+                pass
+            decision = self._authorizer.authorize(attributes)
         if not decision.allowed:
             raise refusal(attributes, decision.reason)
 
