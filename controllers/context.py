@@ -7,9 +7,8 @@ one gate that bounds how many writes run at a time: a burst of a thousand pods m
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +77,6 @@ class Context:
     informers: SharedInformers
     options: Options
     clock: Clock = SYSTEM_CLOCK
-    rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
         self.identities = Identities(

@@ -7,7 +7,7 @@ of the table are those of ``--controllers`` (upstream's names where upstream has
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -41,12 +41,6 @@ from machinery.client import Client
 from machinery.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
-
-
-class Runnable(Protocol):
-    name: str
-
-    async def run(self, workers: int = ...) -> None: ...
 
 
 Build = Callable[[Context], Sequence[Any]]

@@ -21,7 +21,7 @@ class ServicePodsController(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.context, self.client, self.clock = context, context.client_for(self.account), context.clock
+        self.context, self.client = context, context.client_for(self.account)
         self.services = context.namespaced("v1", "services")
         self.pods = context.pods()
         self.services.add_handler(on_add=self.enqueue, on_update=self.enqueue_update, on_delete=self.enqueue)

@@ -22,13 +22,6 @@ def counted_resource(name: str) -> str | None:
     return name if name in CORE_COUNTS[:4] else None
 
 
-def is_pod_resource(name: str) -> bool:
-    return (
-        name in ("pods", "count/pods", "cpu", "memory", "ephemeral-storage") or name.startswith("hugepages-")
-        or name.startswith("limits.") or (name.startswith("requests.") and name != "requests.storage")
-    )  # fmt: skip
-
-
 def is_claim_resource(name: str) -> bool:
     return name in ("persistentvolumeclaims", "requests.storage") or ".storageclass.storage.k8s.io/" in name
 

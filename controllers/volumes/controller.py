@@ -24,7 +24,7 @@ class VolumeBinder(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.client, self.clock = context.client_for("persistent-volume-binder"), context.clock
+        self.client = context.client_for("persistent-volume-binder")
         self.recorder = context.recorder("persistentvolume-controller")
         self.claims = context.namespaced("v1", CLAIMS)
         self.volumes = context.informers.informer("v1", VOLUMES)
