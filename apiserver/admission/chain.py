@@ -38,6 +38,12 @@ class AdmissionChain:
         return bool(first or last or self._dynamic)
 
     async def admit(self, request: AdmissionRequest) -> None:
+        await self._admit_once(request)
+        if request.reinvocation.again:
+            request.reinvocation.round = 1
+            await self._admit_once(request)
+
+    async def _admit_once(self, request: AdmissionRequest) -> None:
         first, last = self._plan(request)
         for plugin in first:
             await plugin.admit(request)

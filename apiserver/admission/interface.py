@@ -16,6 +16,24 @@ Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 
 @dataclass(slots=True)
+class Reinvocation:
+    """Who wants to see what later plugins changed. ``again`` asks the chain for a second and last round."""
+
+    round: int = 0
+    again: bool = False
+    #: Called in this round and interested in later changes; moved to ``wanted`` by the next change.
+    invoked: set[str] = field(default_factory=set)
+    wanted: set[str] = field(default_factory=set)
+    #: The object as the webhooks left it.
+    output: bytes = b""
+
+    def require(self) -> None:
+        self.again = True
+        self.wanted |= self.invoked
+        self.invoked.clear()
+
+
+@dataclass(slots=True)
 class AdmissionRequest:
     """One write. ``obj`` may be mutated in place by mutating plugins; ``old`` is read-only."""
 
@@ -34,6 +52,7 @@ class AdmissionRequest:
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     audit_annotations: dict[str, str] = field(default_factory=dict)
+    reinvocation: Reinvocation = field(default_factory=Reinvocation)
 
 
 class AdmissionPlugin(Protocol):

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from apiserver.endpoints.locate import Locator
 from apiserver.endpoints.log_options import log_query
+from apiserver.endpoints.options import is_true
 from apiserver.endpoints.request import Request
 from apiserver.registry.pipeline import WritePipeline
 from apiserver.registry.strategy import Write
@@ -75,6 +76,30 @@ class Connections:
 
     async def _admit(self, request: Request, subresource: str) -> None:
         write = Write(request.kind, request.user, request.route.namespace, request.route.name, subresource)
-        await self._pipeline.admit(write, "CONNECT", None, None)
-        await self._pipeline.validate_admission(write, "CONNECT", None, None)
+        options = connect_options(request)
+        await self._pipeline.admit(write, "CONNECT", options, None)
+        await self._pipeline.validate_admission(write, "CONNECT", options, None)
         request.take_warnings(write)
+
+
+_FLAGS = frozenset(("stdin", "stdout", "stderr", "tty"))
+
+
+def connect_options(request: Request) -> Object:
+    """The query as the object that admission sees: PodExecOptions and its like."""
+    sub = request.route.subresource
+    assert sub is not None
+    options: Object = {"kind": sub.kind, "apiVersion": "v1"}
+    query = request.context.query
+    for name in query:
+        if name == "command":
+            options[name] = query.getall(name)
+        elif name == "ports":
+            options[name] = [int(port) for port in query.getall(name) if port.isdigit()]
+        elif name in _FLAGS:
+            options[name] = is_true(query[name])
+        elif name == "container":
+            options[name] = query[name]
+    if sub.name == "proxy" and request.route.proxy_path:
+        options["path"] = request.route.proxy_path
+    return options

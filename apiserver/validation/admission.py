@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from apiserver.admission.webhooks.conditions import condition_mistake
 from apiserver.validation.field import Errors, Object
 from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata, validate_selector
 from apiserver.validation.rules import Rules, recreate
@@ -86,7 +88,9 @@ def _operations(errors: Errors, path: str, rule: Object) -> None:
             errors.not_supported(f"{path}.operations[{i}]", operation, _OPERATIONS)
 
 
-def _match_conditions(errors: Errors, path: str, conditions: list[Object]) -> None:
+def _match_conditions(
+    errors: Errors, path: str, conditions: list[Object], mistake: Callable[[str], str] = lambda expression: ""
+) -> None:
     seen: set[str] = set()
     if len(conditions) > 64:
         errors.too_many(path, len(conditions), 64)
@@ -94,6 +98,10 @@ def _match_conditions(errors: Errors, path: str, conditions: list[Object]) -> No
         where, name = f"{path}[{i}]", condition.get("name") or ""
         if not (condition.get("expression") or "").strip():
             errors.required(where + ".expression")
+        else:
+            complaint = mistake(condition["expression"])
+            if complaint:
+                errors.invalid(where + ".expression", condition["expression"], complaint)
         if not name:
             errors.required(where + ".name")
         else:
@@ -131,7 +139,7 @@ def _webhook(errors: Errors, path: str, hook: Object, mutating: bool) -> None:
     if mutating:
         _choice(errors, path + ".reinvocationPolicy", hook.get("reinvocationPolicy"), ("IfNeeded", "Never"))
     validate_client_config(errors, path + ".clientConfig", hook.get("clientConfig") or {})
-    _match_conditions(errors, path + ".matchConditions", hook.get("matchConditions") or [])
+    _match_conditions(errors, path + ".matchConditions", hook.get("matchConditions") or [], condition_mistake)
 
 
 def validate_client_config(errors: Errors, path: str, config: Object) -> None:
@@ -146,6 +154,11 @@ def validate_client_config(errors: Errors, path: str, config: Object) -> None:
 
 def _url(errors: Errors, path: str, text: str) -> None:
     parts = urlsplit(text)
+    port = parts.netloc.rpartition("@")[2].rpartition(":")[2] if ":" in parts.netloc.rpartition("]")[2] else ""
+    if port and not port.isdigit():
+        why = f'parse "{text}": invalid port ":{port}" after host'
+        errors.required(path, f"url must be a valid URL: {why}{_URL_FORM}")
+        return
     if parts.scheme != "https":
         errors.invalid(path, parts.scheme, "'https' is the only allowed URL scheme" + _URL_FORM)
     if not parts.netloc:
