@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apiserver.admission.build import AdmissionOptions, build_chain
+from apiserver.admission.webhooks.build import Webhooks
 from apiserver.auth.bootstrap.published import ensure_published
 from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
 from apiserver.auth.build import (
@@ -68,8 +69,8 @@ from apiserver.server.negotiate import JSON, negotiate
 from apiserver.server.responses import Reply, encode_json
 from apiserver.server.reverse_proxy import ReverseProxy
 from apiserver.storage.factory import open_storage
-from machinery.api.defaults import apply_defaults
 from machinery.api.builtin import METRICS_KINDS
+from machinery.api.defaults import apply_defaults
 from machinery.api.kinds import Kind
 from machinery.api.table import new_table
 
@@ -116,6 +117,7 @@ class Assembly:
         self.definitions = DefinitionController(self.kinds, self.resources, self.reader, self.writer)
         await self.definitions.start()
         self.health.caches_ok = True
+        self.webhooks = Webhooks(self.reader, self.kinds)
         self._build_edge()
 
     async def bootstrap(self) -> None:
@@ -128,6 +130,7 @@ class Assembly:
 
     async def close(self) -> None:
         await self.definitions.close()
+        await self.webhooks.close()
         await self.proxy.close()
         if self.summaries is not None:
             await self.summaries.close()
@@ -143,7 +146,9 @@ class Assembly:
             authorization.authorizer, options.audiences, plugins or ("NodeRestriction",),
             self.options.disable_admission_plugins, authorization.escalation,
         )  # fmt: skip
-        self.pipeline.plugins = (build_chain(admission, self.reader, self.writer),)
+        chain = build_chain(admission, self.reader, self.writer)
+        chain.set_dynamic(self.webhooks.plugins)
+        self.pipeline.plugins = (chain,)
         reviews = build_reviews(options, self.reader, authenticator, authorization)
         documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")
         paths = Paths(documents, self.health, OpenApi(self.kinds, self.custom))
@@ -172,7 +177,8 @@ class Assembly:
             (authz, "subjectaccessreviews", lambda user, obj, ns, name: reviews.subject_access_review(user, obj)),
             (authz, "selfsubjectaccessreviews",
              lambda user, obj, ns, name: reviews.self_subject_access_review(user, obj)),
-            (authz, "selfsubjectrulesreviews", lambda user, obj, ns, name: reviews.self_subject_rules_review(user, obj)),
+            (authz, "selfsubjectrulesreviews",
+             lambda user, obj, ns, name: reviews.self_subject_rules_review(user, obj)),
             (authz, "localsubjectaccessreviews",
              lambda user, obj, ns, name: reviews.local_subject_access_review(user, obj, ns)),
         ):  # fmt: skip

@@ -189,6 +189,6 @@ def status_text(code: int, body: bytes) -> str:
     if known is not None:
         return known
     if code >= 500:
-        return f'an error on the server ("{body[:2048].decode(errors="replace").strip() or "unknown"}") has prevented ' \
-               "the request from succeeding"
+        said = body[:2048].decode(errors="replace").strip() or "unknown"
+        return f'an error on the server ("{said}") has prevented the request from succeeding'
     return f"the server responded with the status code {code} but did not return more information"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -94,11 +94,10 @@ class Configurations:
     """All webhooks of one kind of configuration, in the order of the configurations' names."""
 
     def __init__(
-        self, reader: ObjectReader, resource: Literal["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-        changed: Callable[[], None] = lambda: None,
+        self, reader: ObjectReader,
+        resource: Literal["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
     ) -> None:
         self._by_name: dict[str, list[Webhook]] = {}
-        self._changed = changed
         self.hooks: tuple[Webhook, ...] = ()
         self._operations: frozenset[str] = frozenset()
         reader.on_change(GROUP, resource, self._take)
@@ -111,7 +110,6 @@ class Configurations:
             self._by_name[name] = compile_configuration(obj)
         self.hooks = tuple(self._flat(sorted(self._by_name)))
         self._operations = frozenset(word for hook in self.hooks for word in hook.operations)
-        self._changed()
 
     def _flat(self, names: Iterable[str]) -> Sequence[Webhook]:
         return [hook for name in names for hook in self._by_name[name]]

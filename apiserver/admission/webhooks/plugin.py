@@ -158,8 +158,10 @@ class MutatingWebhooks(_Webhooks):
 
     def _apply(self, verdict: Verdict, obj: Object | None, found: Invocation, request: AdmissionRequest) -> bool:
         if request.obj is None or obj is None:
-            raise internal(f'admission webhook "{found.hook.name}" attempted to modify the object, which is not supported '
-                           "for this operation")
+            raise internal(
+                f'admission webhook "{found.hook.name}" attempted to modify the object, which is not supported for this '
+                "operation"
+            )
         assert verdict.patch is not None
         before = orjson.dumps(request.obj)
         try:

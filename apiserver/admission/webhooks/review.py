@@ -23,6 +23,9 @@ API_VERSION = "admission.k8s.io/v1"
 class InvalidReview(Exception):
     """The answer is no review, or not of this request."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(f"received invalid webhook response: {why}")
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -106,19 +109,18 @@ def review(request: Object) -> Object:
 
 def read_answer(doc: Any, uid: str, *, mutating: bool) -> Verdict:
     if not isinstance(doc, dict):
-        raise InvalidReview("received invalid webhook response: not an object")
+        raise InvalidReview("not an object")
     if doc.get("apiVersion") != API_VERSION or doc.get("kind") != "AdmissionReview":
         group_version, kind = doc.get("apiVersion") or "", doc.get("kind") or ""
         raise InvalidReview(
-            f"received invalid webhook response: expected webhook response of {API_VERSION}, Kind=AdmissionReview, "
-            f"got {group_version}, Kind={kind}"
+            f"expected webhook response of {API_VERSION}, Kind=AdmissionReview, got {group_version}, Kind={kind}"
         )
     response = doc.get("response")
     if not isinstance(response, dict):
-        raise InvalidReview("received invalid webhook response: webhook response was absent")
+        raise InvalidReview("webhook response was absent")
     if response.get("uid") != uid:
         raise InvalidReview(
-            f'received invalid webhook response: expected response.uid="{uid}", got "{response.get("uid") or ""}"'
+            f'expected response.uid="{uid}", got "{response.get("uid") or ""}"'
         )
     return Verdict(
         bool(response.get("allowed")), response.get("status"), _patch(response, mutating=mutating),
@@ -130,24 +132,24 @@ def _patch(response: Object, *, mutating: bool) -> list[Any] | None:
     patch, kind = response.get("patch"), response.get("patchType")
     if not mutating:
         if patch:
-            raise InvalidReview("received invalid webhook response: validating webhook may not return response.patch")
+            raise InvalidReview("validating webhook may not return response.patch")
         if kind:
-            raise InvalidReview("received invalid webhook response: validating webhook may not return response.patchType")
+            raise InvalidReview("validating webhook may not return response.patchType")
         return None
     if not patch:
         if kind:
-            raise InvalidReview("received invalid webhook response: webhook returned response.patchType but not response.patch")
+            raise InvalidReview("webhook returned response.patchType but not response.patch")
         return None
     if not kind:
-        raise InvalidReview("received invalid webhook response: webhook returned response.patch but not response.patchType")
+        raise InvalidReview("webhook returned response.patch but not response.patchType")
     if kind != "JSONPatch":
-        raise InvalidReview(f'received invalid webhook response: invalid value of response.patchType="{kind}"')
+        raise InvalidReview(f'invalid value of response.patchType="{kind}"')
     if not response.get("allowed"):
         return None
     try:
         return list(parse_json_patch(base64.b64decode(patch, validate=True)))
     except (binascii.Error, ValueError, TypeError) as error:
-        raise InvalidReview(f"received invalid webhook response: {error}") from error
+        raise InvalidReview(f"{error}") from error
 
 
 def denial(hook: str, status: Object | None) -> ApiError:
