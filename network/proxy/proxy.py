@@ -41,6 +41,7 @@ class ServiceProxy:
         self._apply = apply
         self._changed = asyncio.Event()
         self._stale: set[str] = set()
+        self._unproven: set[str] = set()  # Services whose rules nft has not taken yet
         self._ports: dict[str, list[ServicePort]] = {}
         self._current: RuleSet | None = None
         self.pod_cidr = ""
@@ -76,8 +77,12 @@ class ServiceProxy:
                 SYNCS.labels("error").inc()
                 log.error("rules not applied, will replace the table", error=str(error))
                 self._current = None
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+                try:
+                    await self._replace()
+                except NftError as again:
+                    log.error("the table cannot be replaced", error=str(again))
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
             await self._changed.wait()
             await asyncio.sleep(GATHER_SECONDS)
 
@@ -110,6 +115,7 @@ class ServiceProxy:
     async def _sync(self) -> None:
         with DURATION.time():
             stale, self._stale = self._stale, set()
+            self._unproven |= stale
             gone: list[tuple[str, int, str]] = []
             for key in stale:
                 before = self._ports.get(key, [])
@@ -119,19 +125,41 @@ class ServiceProxy:
                     self._ports[key] = after
                 else:
                     self._ports.pop(key, None)
-            published = host_ports(self._pods.items())
-            everything = [port for key in sorted(self._ports) for port in self._ports[key]]
-            wanted = compute_ruleset(everything, published, cluster_cidr=self._cluster_cidr, pod_cidr=self.pod_cidr)
-            text = full_transaction(wanted) if self._current is None else plan_transaction(self._current, wanted)
-            if text:
-                await self._apply(text)
-                SYNCS.labels("applied").inc()
-                log.debug("rules applied", services=len(stale), lines=text.count("\n"))
-            self._current = wanted
-            self.synced = True
-            PORTS.set(len(everything))
+            await self._apply_ports()
+            self._unproven.clear()
             if gone:
                 await forget_udp_flows(gone)
+
+    async def _apply_ports(self) -> None:
+        published = host_ports(self._pods.items())
+        everything = [port for key in sorted(self._ports) for port in self._ports[key]]
+        wanted = compute_ruleset(everything, published, cluster_cidr=self._cluster_cidr, pod_cidr=self.pod_cidr)
+        text = full_transaction(wanted) if self._current is None else plan_transaction(self._current, wanted)
+        if text:
+            await self._apply(text)
+            SYNCS.labels("applied").inc()
+            log.debug("rules applied", lines=text.count("\n"))
+        self._current = wanted
+        self.synced = True
+        PORTS.set(len(everything))
+
+    async def _replace(self) -> None:
+        """Make the table anew. When that is refused too, one Service among those that nft has not taken yet must be
+        the reason: the table is made without them and they are added one by one, so that only the bad one is missing.
+        """
+        try:
+            await self._apply_ports()
+        except NftError:
+            suspects = {key: ports for key in sorted(self._unproven) if (ports := self._ports.pop(key, None))}
+            await self._apply_ports()
+            for key, ports in suspects.items():
+                self._ports[key] = ports
+                try:
+                    await self._apply_ports()
+                except NftError as error:
+                    del self._ports[key]
+                    log.error("a service is left out: its rules are refused", service=key, error=str(error))
+        self._unproven.clear()
 
     def _of(self, key: str) -> list[ServicePort]:
         service = self._services.get(key)
