@@ -14,7 +14,7 @@ import typer
 from cli.errors import CommandError
 from cli.objects.applying import LAST_APPLIED
 from cli.objects.describe.pods import write_template
-from cli.objects.describe.writer import Writer
+from cli.objects.describe.writer import Writer, align
 from cli.objects.durations import parse_seconds
 from cli.objects.flags import Cluster, Context, Kubeconfig, Namespace, Targets
 from cli.objects.resources import Resource
@@ -87,8 +87,6 @@ def history(
     namespace: Namespace = "", kubeconfig: Kubeconfig = None, context: Context = "", cluster_name: Cluster = None,
 ) -> None:  # fmt: skip
     """List the revisions of a workload, or show one."""
-    from cli.objects.columns import format_columns
-
     async def step(session: Session, resource: Resource, obj: Object) -> None:
         if revision:
             found = [r for r in await list_revisions(session, obj) if revision_number(r) == revision]
@@ -99,8 +97,8 @@ def history(
             typer.echo(f"{resource.label}/{obj['metadata']['name']} with revision #{revision}\n{out.text()}", nl=False)
             return
         typer.echo(f"{resource.label}/{obj['metadata']['name']} ")
-        rows = [[revision_number(r), change_cause(r)] for r in await list_revisions(session, obj)]
-        typer.echo("\n".join(format_columns(["REVISION", "CHANGE-CAUSE"], rows)) + "\n")
+        rows = [[str(revision_number(r)), change_cause(r)] for r in await list_revisions(session, obj)]
+        typer.echo("\n".join(align([["REVISION", "CHANGE-CAUSE"], *rows])) + "\n")
 
     _each(targets, Where(kubeconfig, context, namespace, cluster_name), step)
 

@@ -14,7 +14,7 @@ def format_columns(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) 
     if not lines:
         return []
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    # The last column is padded too, as kubectl does it: a script that compares whole lines sees no difference.
+    widths[-1] = 0
     return [GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -120,6 +121,37 @@ def test_up_delivers_the_demo_and_down_leaves_nothing(machine: Machine, demo_ima
     machine.navarch("down")
     assert str(snapshot.take(machine.name, machine.home)) == str(before)
     assert [path for path in shared if path.exists()] == []
+
+
+#: Ages move between two calls.
+AGES = re.compile(r"\b(\d+[smhd])+\b")
+
+
+def test_our_verbs_print_byte_for_byte_what_kubectl_prints(machine: Machine, demo_image: Path) -> None:
+    kubectl = ROOT / ".venv" / "bin" / "kubectl"
+    assert kubectl.exists(), "no stock kubectl: run `make setup`"
+    machine.navarch("up", "--image", str(demo_image), "-f", str(DEMO / "hello.yaml"))
+    pod = machine.kubectl("get", "pods", "-l", "app=hello", "-o", "jsonpath={.items[0].metadata.name}")
+    questions = [
+        ["describe", "pod", pod], ["describe", "deployment", "hello"], ["describe", "replicasets"],
+        ["describe", "service", "hello"], ["describe", "node", "node1"], ["describe", "configmap", "kube-root-ca.crt"],
+        ["describe", "namespace", "default"], ["describe", "lease", "node1", "-n", "kube-node-lease"],
+        ["get", "pods", "-o", "wide"], ["get", "all", "-A"], ["get", "deploy/hello", "svc/hello"],
+        ["get", "deploy", "hello", "-o", "json"], ["get", "service", "hello", "-o", "yaml"],
+        ["get", "pods", "-o", "custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image"],
+        ["get", "nodes", "--show-labels"], ["rollout", "history", "deployment/hello"],
+        ["rollout", "status", "deployment/hello"], ["get", "events", "--sort-by", ".metadata.name", "-o", "name"],
+    ]  # fmt: skip
+    different = {}
+    for question in questions:
+        theirs = subprocess.run(
+            [kubectl, "--kubeconfig", str(machine.kubeconfig), *question], capture_output=True, text=True, check=True
+        ).stdout
+        ours = machine.kubectl(*question)
+        if AGES.sub("<age>", ours) != AGES.sub("<age>", theirs):
+            lines = zip(ours.splitlines(), theirs.splitlines(), strict=False)
+            different[" ".join(question)] = next((pair for pair in lines if pair[0] != pair[1]), ("length", "differs"))
+    assert not different, "\n".join(f"{question}: ours {a!r}, theirs {b!r}" for question, (a, b) in different.items())
 
 
 def test_components_that_are_killed_come_back_and_containers_do_not_notice(machine: Machine, demo_image: Path) -> None:

@@ -100,7 +100,7 @@ TABLE = {
 
 
 def test_tables() -> None:
-    assert format_table(TABLE, Style()) == ["NAME   READY", "web    1/1  "]
+    assert format_table(TABLE, Style()) == ["NAME   READY", "web    1/1"]
     assert format_table(TABLE, Style(wide=True, headers=False)) == ["web   1/1   10.0.0.1"]
     style = Style(namespaces=True, labels=True, label_columns=("app", "x/y"), prefix="pod/")
     assert format_table(TABLE, style)[0].split() == ["NAMESPACE", "NAME", "READY", "APP", "Y", "LABELS"]
@@ -155,7 +155,7 @@ def test_bad_jsonpath(template: str) -> None:
 
 def test_custom_columns() -> None:
     assert custom_columns("NAME:.metadata.name,IMAGE:.spec.containers[*].image,X:.x", [POD]) == [
-        "NAME   IMAGE   X     ", "p      i1,i2   <none>",
+        "NAME   IMAGE   X", "p      i1,i2   <none>",
     ]  # fmt: skip
 
 
