@@ -12,7 +12,7 @@ import structlog
 from controllers.certificates import plan as pl
 from controllers.context import Context
 from machinery.client import ConnectError
-from machinery.meta.errors import ApiError, is_not_found
+from machinery.meta.errors import ApiError, is_forbidden, is_not_found
 from machinery.meta.objects import format_time
 from machinery.pki.certificates import Authority, KeyPair, sign_csr
 from machinery.runtime.controller import Controller
@@ -22,6 +22,7 @@ Object = dict[str, Any]
 CERTIFICATES = "certificates.k8s.io/v1"
 PLURAL = "certificatesigningrequests"
 CLEAN_PERIOD_SECONDS = 3600.0
+FORBIDDEN_RETRY_SECONDS = 5.0
 
 
 class CsrController(Controller):
@@ -89,8 +90,16 @@ class Approver(CsrController):
         if verdict is None:
             self.queue.add_after(key, 5.0)  # normally the node's report comes first
             return None
-        if verdict:
+        return await self._approve_serving(csr) if verdict else None
+
+    async def _approve_serving(self, csr: Object) -> str | None:
+        """The right to approve for this signer is granted by a cluster's bootstrap, or kept for somebody else."""
+        try:
             return await self._approve(csr, "Auto approving kubelet serving certificate for the node's own addresses.")
+        except ApiError as error:
+            if not is_forbidden(error):
+                raise
+        self.queue.add_after(csr["metadata"]["name"], FORBIDDEN_RETRY_SECONDS)
         return None
 
     async def _may(self, csr: Object, subresource: str) -> bool:

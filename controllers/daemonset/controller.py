@@ -12,7 +12,7 @@ from controllers.history import NAME_LABEL, make_revision, obsolete_revisions, p
 from controllers.node_fit import taints_of
 from controllers.pod_owner import BURST, PodOwnerController
 from controllers.pods import phase_of, seconds_to_availability
-from machinery.meta.errors import ApiError, is_already_exists, is_not_found
+from machinery.meta.errors import ApiError, has_cause, is_already_exists, is_not_found
 from machinery.meta.objects import controller_of, is_terminating, labels_of, object_key
 
 Object = dict[str, Any]
@@ -150,6 +150,8 @@ class DaemonSetController(PodOwnerController):
             try:
                 await self.client.create(APPS, "controllerrevisions", made)
             except ApiError as error:
+                if has_cause(error, "NamespaceTerminating"):
+                    return digest
                 if not is_already_exists(error):
                     raise
                 if not await self._is_ours(daemon_set, made):

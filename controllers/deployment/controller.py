@@ -144,6 +144,8 @@ class DeploymentController(Controller):
             except ApiError as error:
                 if is_already_exists(error):
                     return await self._met_existing(deployment, item)
+                if has_cause(error, "NamespaceTerminating"):
+                    return True
                 await self._note_creation_failure(deployment, item, error)
                 raise
         else:
@@ -169,8 +171,6 @@ class DeploymentController(Controller):
         return False
 
     async def _note_creation_failure(self, deployment: Object, item: Object, error: ApiError) -> None:
-        if has_cause(error, "NamespaceTerminating"):
-            return
         message = f'Failed to create new replica set "{item["metadata"]["name"]}": {error}'
         self.recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
         if not has_deadline(deployment):

@@ -10,7 +10,7 @@ from controllers.pod_owner import PodOwnerController
 from controllers.pods import seconds_to_availability
 from controllers.statefulset.identity import make_claims, make_stateful_pod, ordinal_of, revision_of
 from controllers.statefulset.plan import Revisions, StatefulPlan, claim_owner, compute_status, plan_stateful
-from machinery.meta.errors import ApiError, is_already_exists, is_conflict, is_not_found
+from machinery.meta.errors import ApiError, has_cause, is_already_exists, is_conflict, is_not_found
 from machinery.meta.objects import controller_of, is_terminating, object_key, owner_reference
 
 Object = dict[str, Any]
@@ -179,6 +179,8 @@ class StatefulSetController(PodOwnerController):
             await self.client.create(APPS, "controllerrevisions", revision)
             return collisions
         except ApiError as error:
+            if has_cause(error, "NamespaceTerminating"):
+                return collisions
             if not is_already_exists(error):
                 raise
         found = await self.client.get(APPS, "controllerrevisions", meta["name"], namespace=meta["namespace"])
