@@ -66,7 +66,7 @@ def nodes(
     rows.sort(key=_order(sort_by, cpu=1, memory=3))
     shown = [[node, f"{cpu}m", cpu_share, f"{memory}Mi", share] for node, cpu, cpu_share, memory, share in rows]
     header = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"]
-    print_columns(None if no_headers else header, shown)
+    print_columns(None if no_headers else header, shown, closed=True)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -116,4 +116,4 @@ def pods(
         for ns, pod, c, cpu, memory in rows
     ]
     header = (["NAMESPACE"] if all_namespaces else []) + (["POD", "NAME"] if containers else ["NAME"])
-    print_columns(None if no_headers else [*header, "CPU(cores)", "MEMORY(bytes)"], shown)
+    print_columns(None if no_headers else [*header, "CPU(cores)", "MEMORY(bytes)"], shown, closed=True)

@@ -8,16 +8,21 @@ from typing import Any
 GAP = "   "
 
 
-def format_columns(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> list[str]:
+def format_columns(
+    header: Sequence[str] | None, rows: Sequence[Sequence[Any]], *, closed: bool = False
+) -> list[str]:
+    """``closed``: the last column is a column too, with its width and gap, as `top` prints it."""
     cells = [[str(cell) for cell in row] for row in rows]
     lines = [list(header), *cells] if header is not None else cells
     if not lines:
         return []
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    widths[-1] = 0
-    return [GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    if not closed:
+        widths[-1] = 0
+    end = GAP if closed else ""
+    return [GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + end for line in lines]
 
 
-def print_columns(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> None:
-    for line in format_columns(header, rows):
+def print_columns(header: Sequence[str] | None, rows: Sequence[Sequence[Any]], *, closed: bool = False) -> None:
+    for line in format_columns(header, rows, closed=closed):
         print(line)

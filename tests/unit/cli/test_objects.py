@@ -106,6 +106,7 @@ def test_tables() -> None:
     assert format_table(TABLE, style)[0].split() == ["NAMESPACE", "NAME", "READY", "APP", "Y", "LABELS"]
     assert format_table(TABLE, style)[1].split() == ["d", "pod/web", "1/1", "w", "app=w"]
     assert format_columns(None, []) == []
+    assert format_columns(["A", "LONG"], [["1", "2"]], closed=True) == ["A   LONG   ", "1   2      "]
 
 
 POD = {
