@@ -11,7 +11,7 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -55,6 +55,8 @@ log = structlog.get_logger(__name__)
 MIRROR_CHECK_SECONDS = 30.0
 RUNTIME_WAIT_SECONDS = 0.2
 
+T = TypeVar("T")
+
 #: What a colleague beside (the HTTP server) plugs in: it gets the agent and runs until cancelled.
 Extension = Callable[["Agent"], Any]
 
@@ -89,21 +91,24 @@ async def run(
             await _wait_for_runtime(runtime)
             await ensure_pause_image(runtime, options)
             driver = options.cgroup_driver or await detect_driver(runtime)
-            agent = await Assembly(options, client, runtime, driver, clock).start(tasks, extensions)
-            on_ready(agent)
-            await _first(asyncio.create_task(tasks.wait()), stop)
-            await agent.pods.stop()
+            assembly = Assembly(options, client, runtime, driver, clock)
+            try:
+                agent = await _first(asyncio.create_task(assembly.start(tasks, extensions)), stop)
+                if agent is not None:
+                    on_ready(agent)
+                    await _first(asyncio.create_task(tasks.wait()), stop)
+            finally:
+                await assembly.pods.stop()
         finally:
             await runtime.close()
 
 
-async def _first(task: asyncio.Task[None], stop: asyncio.Event) -> None:
-    """Until the task ends (its error is raised) or ``stop`` is set."""
+async def _first(task: asyncio.Task[T], stop: asyncio.Event) -> T | None:
+    """The task's result (or its error), or None when ``stop`` was set before it ended."""
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
+        return task.result() if task.done() else None
     finally:
         for pending in (task, stopping):
             pending.cancel()
@@ -126,8 +131,9 @@ class Assembly:
         self.observer = Observer(runtime, read_termination_message)
         self.reporter = NodeReporter(client, runtime, self._node_settings(), options.root_dir, clock=clock)
         self.pods = Pods(
-            self.bound, self.observer, lambda: self.reporter.node, allowed_sysctls=options.allowed_sysctls, clock=clock
+            self.bound, self.observer, self._node, allowed_sysctls=options.allowed_sysctls, clock=clock
         )
+        self.sketch: dict[str, Any] | None = None
         self.reporter.on_node = self._observe_node
         self.cgroups = PodCgroups(prefix=options.cgroup_prefix, driver=driver)
         objects = ObjectReader(client, clock=clock)
@@ -159,10 +165,13 @@ class Assembly:
         probes = ProbeManager(self.runtime, self._probe_failed, self.pods.wake, host_address=host_address, clock=clock)
         return WorkerContext(
             self.client, self.runtime, self.observer, executor, probes, self.volumes, self.cgroups, self.writer,
-            self.view, self.tell, lambda: self.reporter.node, self.pods.others, self.pods.ended, puller.forget, clock,
+            self.view, self.tell, self._node, self.pods.others, self.pods.ended, puller.forget, clock,
         )  # fmt: skip
 
     # -- what parts say to each other
+
+    def _node(self) -> dict[str, Any] | None:
+        return self.reporter.node or self.sketch
 
     def tell(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, field: str) -> None:
         """An event about a pod; about its mirror when it is a static one."""
@@ -180,6 +189,7 @@ class Assembly:
         self.view.allocatable = status.get("allocatable") or {}
         self.view.memory_capacity = max(self.reporter.machine.memory_bytes, 1)
         self.pods.admit_waiting()
+        self.pods.on_mirror_change()  # mirrors belong to the node: now there may be one
 
     async def _reload_client(self) -> None:
         await self.client.reload(load_kubeconfig(self.options.kubeconfig))
@@ -193,6 +203,12 @@ class Assembly:
         tasks.spawn("events", self.recorder.run())
         tasks.spawn("status", self.writer.run())
         tasks.spawn("services", self.services.run())
+        tasks.spawn("runtime events", self.pods.follow_runtime())
+        if options.manifest_dir is not None:
+            # Static pods run without the API: one of them may be the API.
+            self.sketch = await reporter.sketch()
+            self._observe_node(self.sketch)
+            _start_static(options, self.client, self.pods, reporter, tasks, self.clock)
         await reporter.register()
         self.nodes.add_handler(
             on_add=reporter.observe, on_update=lambda old, new: reporter.observe(new),
@@ -204,9 +220,6 @@ class Assembly:
         # Service variables are part of an environment that cannot be changed later: know the services first.
         await self.services.wait_synced()
         tasks.spawn("pod watch", self.bound.run())
-        tasks.spawn("runtime events", self.pods.follow_runtime())
-        if options.manifest_dir is not None:
-            _start_static(options, self.client, self.pods, reporter, tasks, self.clock)
         self._start_upkeep(tasks)
         agent = Agent(
             options, self.client, self.runtime,

@@ -93,7 +93,10 @@ class Pods:
 
     def _api_add(self, pod: Pod) -> None:
         if is_mirror(pod):
-            self.mirrors[pod["metadata"]["annotations"][CONFIG_MIRROR]] = pod
+            uid = pod["metadata"]["annotations"][CONFIG_MIRROR]
+            if uid not in self.mirrors or pod_uid(self.mirrors[uid]) != pod_uid(pod):
+                self.wake(uid)  # its status has somewhere to go now
+            self.mirrors[uid] = pod
             self.on_mirror_change()
             return
         self.add(self._annotated(pod))

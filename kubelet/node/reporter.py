@@ -70,9 +70,14 @@ class NodeReporter:
                 log.info("node not registered yet", error=str(error))
             await self._clock.sleep(RETRY_SECONDS)
 
+    async def sketch(self) -> Node:
+        """The node as this machine sees it, without the API: enough to run static pods on."""
+        node = compute_node(self.machine, read_disk(self._root), self._settings)
+        node["status"] = await self.compute({})
+        return node
+
     async def _register_once(self) -> Node:
-        wanted = compute_node(self.machine, read_disk(self._root), self._settings)
-        wanted["status"] = await self.compute({})
+        wanted = await self.sketch()
         try:
             node = await self._client.create("v1", "nodes", wanted)
             log.info("node registered", node=self._settings.name)

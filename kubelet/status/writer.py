@@ -84,6 +84,8 @@ class StatusWriter:
 
     async def _write(self, pod: Pod, status: Status) -> None:
         target = self.latest(pod)
+        if not target["metadata"].get("resourceVersion"):
+            return  # a static pod without a mirror yet; its worker reports again when there is one
         for _ in range(ATTEMPTS):
             patch = status_patch(target.get("status") or {}, status)
             if not patch:

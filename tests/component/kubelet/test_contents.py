@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubelet import worker
+from kubelet.agent import run
+from kubelet.cri import Runtime
 from kubelet.eviction import Evictor
 from kubelet.logs.rotation import LogRotator, rotated_files
 from machinery.meta.errors import ApiError
+from proto import cri_pb2 as cri
 from tests.component.kubelet.conftest import Cluster, first, is_ready, is_running, kill_container, shell
 
 pytestmark = [pytest.mark.root, pytest.mark.containerd]
@@ -261,3 +265,36 @@ async def test_the_downward_api_follows_labels_at_once(cluster: Cluster) -> None
     assert (cluster.root / "pods" / uid / "volumes" / "kubernetes.io~empty-dir" / "e" / "x-labelled").is_dir()
     await cluster.client.patch("v1", "pods", "labelled", {"metadata": {"labels": {"a": "1"}}}, namespace="default")
     await until_log(cluster, pod, 'a="1"', seconds=5)
+
+
+async def test_a_static_pod_needs_no_api(cluster: Cluster, tmp_path: Path) -> None:
+    directory = cluster.root / "manifests"
+    directory.mkdir(parents=True)
+    await cluster.stop_agent()
+    (directory / "alone.yaml").write_text(
+        "kind: Pod\nmetadata: {name: alone}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n"
+        '  - {name: c, image: "localhost/busybox:1", command: [sh, -c, "sleep 1000"]}\n'
+    )
+    nowhere = tmp_path / "kubeconfig"
+    text = Path(cluster.options.kubeconfig).read_text()
+    nowhere.write_text(text.replace(str(cluster.plane.port), "1"))
+    options = dataclasses.replace(cluster.options, kubeconfig=nowhere, manifest_dir=directory)
+    stop = asyncio.Event()
+    alone = asyncio.create_task(run(options, stop=stop))
+    runtime = Runtime(cluster.machine.endpoint)
+    try:
+        for _ in range(200):
+            if any(c.state == cri.CONTAINER_RUNNING for c in await runtime.list_containers()):
+                break
+            await asyncio.sleep(0.05)
+        (container,) = await runtime.list_containers()
+        assert container.labels["io.kubernetes.pod.name"] == "alone-node-1"
+    finally:
+        await runtime.close()
+        stop.set()
+        await alone
+    await cluster.start_agent(manifest_dir=directory)
+    mirror = await cluster.until("alone-node-1", is_ready)
+    assert first(mirror)["containerID"].endswith(container.id)
+    (directory / "alone.yaml").unlink()
+    await cluster.until_gone("alone-node-1")
