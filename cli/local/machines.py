@@ -41,12 +41,23 @@ def ensure_namespace(path: Path) -> bool:
     """True when it was made now."""
     if is_namespace(path):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o444)
+    _make_mount_point(path)
     # A host that mounts /run shared would carry our mounts into every service's namespace and keep them busy there;
     # unshare --net=FILE binds in the caller's mount namespace, where umount finds it again.
     run("unshare", f"--net={path}", "true")
     return True
+
+
+def _make_mount_point(path: Path) -> None:
+    """Another cluster's `down` may remove the folder, empty for a moment, between our two steps."""
+    for _ in range(10):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.touch(mode=0o444)
+            return
+        except FileNotFoundError:
+            continue
+    raise MachineError(f"{path.parent} does not stay: somebody keeps removing it")
 
 
 def remove_namespace(path: Path) -> None:

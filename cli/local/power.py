@@ -11,12 +11,12 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from cli.local.layout import NodeLayout
-from cli.local.machines import run
 
 SHIM_SOCKETS = Path("/run/containerd/s")
 CNI_RESULTS = Path("/var/lib/cni/results")
@@ -144,11 +144,17 @@ def _is_in_cgroup(pid: int, cgroup: str) -> bool:
 # -- mounts, sockets, cgroups ---------------------------------------------------------------------------------------
 
 
-def unmount_below(directory: Path) -> None:
-    mounts = _mounts_below(directory)
-    if mounts:
-        # The newest first: a mount may lie on another. Lazy, because somebody may be looking.
-        run("umount", "--lazy", *reversed(mounts))
+def unmount_below(directory: Path, tries: int = 5) -> None:
+    for _ in range(tries):
+        mounts = _mounts_below(directory)
+        if not mounts:
+            return
+        # The newest first: a mount may lie on another. Lazy, because somebody may be looking. One that has gone by
+        # itself meanwhile makes umount complain about it and no harm: the next look tells.
+        subprocess.run(["umount", "--lazy", *reversed(mounts)], capture_output=True, check=False)
+    left = _mounts_below(directory)
+    if left:
+        raise PowerError(f"still mounted: {' '.join(left)}")
 
 
 def _mounts_below(directory: Path, types: Iterable[str] = ()) -> list[str]:
