@@ -146,16 +146,11 @@ async def delete(
             admitted = True
         obj = strategy.before_delete(obj, pipeline.now())
         asked = grace_seconds if grace_seconds is None or grace_seconds >= 0 else 1
-        holder = strategy.held_by(obj)
-        considered = obj
-        if holder and not obj["metadata"].get("deletionTimestamp"):
-            finalizers = [*(obj["metadata"].get("finalizers") or ()), holder]
-            considered = {**obj, "metadata": {**obj["metadata"], "finalizers": list(dict.fromkeys(finalizers))}}
+        unsaid = not policy and orphan_dependents is None
+        default_policy = strategy.propagation(write) if unsaid else strategy.default_propagation
         decision = plan_deletion(
-            considered, policy=policy, orphan_dependents=orphan_dependents,
-            grace_seconds=strategy.graceful_seconds(obj, asked),
-            asked_seconds=asked,
-            now=datetime.now(UTC), held=store.holds(obj), default_policy=strategy.propagation(write),
+            obj, policy=policy, orphan_dependents=orphan_dependents,
+            grace_seconds=strategy.graceful_seconds(obj, asked), asked_seconds=asked, now=datetime.now(UTC), held=store.holds(obj), default_policy=default_policy,
         )  # fmt: skip
         try:
             return await _carry_out(store, write, entry, decision)

@@ -140,10 +140,6 @@ class Strategy:
         """Seconds that the object lives on after DELETE; None: the kind knows no grace."""
         return None
 
-    def held_by(self, obj: Object) -> str:
-        """A finalizer that a DELETE of this kind always brings; "" for none."""
-        return ""
-
     def propagation(self, write: Write) -> str:
         return self.default_propagation
 
