@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 Object = dict[str, Any]
 
 MIN_BACKOFF_SECONDS = 0.1
-MAX_BACKOFF_SECONDS = 10.0
+#: A server that restarts is back within a second or two; nobody should wait much longer than that for its caches.
+MAX_BACKOFF_SECONDS = 2.0
 
 
 class Handler:
@@ -137,7 +138,8 @@ class Informer:
                 missing = is_not_found(error) or is_forbidden(error)
                 log.log(20 if missing else 30, "watch refused", resource=self.plural, error=error.message)
             except ConnectError as error:
-                log.info("watch lost", resource=self.plural, error=str(error))
+                # Every informer of a process loses its stream at once: one line is news, sixty are noise.
+                log.debug("watch lost", resource=self.plural, error=str(error))
             await asyncio.sleep(self._backoff * self._rng.uniform(0.5, 1.0))
             self._backoff = min(self._backoff * 2, MAX_BACKOFF_SECONDS)
 
