@@ -21,6 +21,7 @@ from apiserver.endpoints.request import Request
 from apiserver.endpoints.storage_errors import expired_watch, too_large_revision
 from apiserver.registry.codec import ObjectCodec
 from apiserver.server import metrics
+from apiserver.server.listen import ApiProtocol
 from apiserver.server.negotiate import JSON, PROTOBUF, MediaType, negotiate_stream
 from apiserver.server.responses import base_headers, encode_json
 from apiserver.storage.cacher import Watcher, WatchEvent
@@ -191,14 +192,19 @@ class Sink:
 
 
 class ChunkedSink(Sink):
-    def __init__(self, response: web.StreamResponse) -> None:
+    def __init__(self, response: web.StreamResponse, protocol: ApiProtocol) -> None:
         self._response = response
+        self._protocol = protocol
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        self._protocol.when_lost(callback)
 
     async def send(self, data: bytes) -> None:
         if data:
             await self._response.write(data)
 
     async def finish(self) -> web.StreamResponse:
+        self._protocol.when_lost(None)
         await self._response.write_eof()
         return self._response
 
@@ -243,4 +249,5 @@ async def _open(request: Request, media: MediaType) -> Sink:
     response.headers["Content-Type"] = f"{PROTOBUF};stream=watch" if media.type == PROTOBUF else JSON
     response.enable_chunked_encoding()
     await response.prepare(http)
-    return ChunkedSink(response)
+    assert isinstance(http.protocol, ApiProtocol)
+    return ChunkedSink(response, http.protocol)

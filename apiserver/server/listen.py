@@ -29,11 +29,16 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class ApiProtocol(RequestHandler):
     """``take_over`` diverts everything the client sends from now on."""
 
-    __slots__ = ("_raw_sink",)
+    __slots__ = ("_on_lost", "_raw_sink")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._raw_sink: Callable[[bytes], None] | None = None
+        self._on_lost: Callable[[], None] | None = None
+
+    def when_lost(self, callback: Callable[[], None] | None) -> None:
+        """Call back when the client goes away: a stream that has nothing to write would never find out."""
+        self._on_lost = callback
 
     def take_over(self, sink: Callable[[bytes], None]) -> asyncio.Transport:
         """Give the raw connection away. ``sink`` gets bytes, and b"" once when the client is gone."""
@@ -62,6 +67,8 @@ class ApiProtocol(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._raw_sink is not None:
             self._raw_sink(b"")
+        if self._on_lost is not None:
+            self._on_lost()
         super().connection_lost(exc)
 
 

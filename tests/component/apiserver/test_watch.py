@@ -71,3 +71,24 @@ async def test_protobuf_frames_hold_the_same_objects(plane: Plane) -> None:
 async def test_a_version_of_the_future_is_silent(plane: Plane) -> None:
     assert await lines(plane, "resourceVersion=900000000&timeoutSeconds=1") == []
 
+
+
+async def open_watches(plane: Plane) -> float:
+    _, text, _ = await plane.call("GET", "/metrics")
+    for line in text.decode().splitlines():
+        if line.startswith('apiserver_longrunning_requests{resource="configmaps"'):
+            return float(line.split()[-1])
+    return 0.0
+
+
+async def test_a_client_that_goes_away_is_forgotten_although_nothing_happens(plane: Plane) -> None:
+    before = await open_watches(plane)
+    async with plane.http.get(f"{plane.url}{CONFIGMAPS}?watch=true", headers={"Authorization": "Bearer admin"}) as answer:
+        assert answer.status == 200
+        assert await open_watches(plane) == before + 1
+        answer.close()
+    for _ in range(50):
+        if await open_watches(plane) == before:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the watch outlived its client")
