@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apiserver.admission.build import AdmissionOptions, build_chain
+from apiserver.admission.policies.plugin import ValidatingPolicies
 from apiserver.admission.webhooks.build import Webhooks
 from apiserver.auth.bootstrap.published import ensure_published
 from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
@@ -47,6 +48,9 @@ from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
 from apiserver.endpoints.scale import scale
 from apiserver.flowcontrol.bootstrap import ensure_flow_control
+from apiserver.flowcontrol.dispatcher import Dispatcher
+from apiserver.flowcontrol.filter import FlowControlFilter
+from apiserver.flowcontrol.upkeep import Upkeep
 from apiserver.metricsapi.endpoints import MetricsEndpoints
 from apiserver.metricsapi.source import SummarySource
 from apiserver.registry.access import RegistryReader, RegistryWriter
@@ -95,6 +99,7 @@ class Assembly:
         self.proxy = ReverseProxy()
         self.printers = TablePrinters()
         self.summaries: SummarySource | None = None
+        self.upkeep: Upkeep | None = None
         self.custom = CustomKinds(self.kinds)
         self.pipeline = WritePipeline(
             self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
@@ -126,10 +131,14 @@ class Assembly:
         self.policy_there.set()
         await ensure_published(self.auth_options, self.reader, self.writer)
         await ensure_flow_control(self.reader, self.writer, self.auth_options.clock)
+        self.upkeep = Upkeep(self.reader, self.writer, self.auth_options.clock)
+        self.upkeep.start()
         self.health.bootstrapped = True
 
     async def close(self) -> None:
         await self.definitions.close()
+        if self.upkeep is not None:
+            await self.upkeep.close()
         await self.webhooks.close()
         await self.proxy.close()
         if self.summaries is not None:
@@ -147,7 +156,8 @@ class Assembly:
             self.options.disable_admission_plugins, authorization.escalation,
         )  # fmt: skip
         chain = build_chain(admission, self.reader, self.writer)
-        chain.set_dynamic(self.webhooks.plugins)
+        policies = ValidatingPolicies(self.reader, self.kinds, authorization.authorizer)
+        chain.set_dynamic((policies, *self.webhooks.plugins))
         self.pipeline.plugins = (chain,)
         reviews = build_reviews(options, self.reader, authenticator, authorization)
         documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")
@@ -164,6 +174,7 @@ class Assembly:
         self.edge = Edge(fold([
             AuthenticationFilter(authenticator, anonymous=options.anonymous),
             ImpersonationFilter(authorization.impersonation),
+            FlowControlFilter(Dispatcher(self.reader)),
             AuthorizationFilter(authorization.authorizer, self.policy_there),
             deadline_filter,
         ], api))  # fmt: skip

@@ -8,6 +8,7 @@ from apiserver.registry.interface import ObjectReader, ObjectWriter
 from apiserver.registry.strategies import workloads as w
 from apiserver.registry.strategies.customresources import CustomStrategy, DefinitionStrategy
 from apiserver.registry.strategies.namespaces import NamespaceStrategy
+from apiserver.registry.strategies.policies import PolicyStrategy
 from apiserver.registry.strategies.pods import PodStrategy
 from apiserver.registry.strategies.services import ServiceStrategy
 from apiserver.registry.strategies.volumes import ClaimStrategy, VolumeStrategy
@@ -51,7 +52,7 @@ TABLE: dict[tuple[str, str], type[Strategy]] = {
     (RBAC, "clusterrolebindings"): w.CreateOnUpdateStrategy,
     (ADMISSION, "mutatingwebhookconfigurations"): w.WebhooksStrategy,
     (ADMISSION, "validatingwebhookconfigurations"): w.WebhooksStrategy,
-    (ADMISSION, "validatingadmissionpolicies"): w.ConditionalSpecStrategy,
+    (ADMISSION, "validatingadmissionpolicies"): PolicyStrategy,
     (ADMISSION, "validatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
     (ADMISSION, "mutatingadmissionpolicies"): w.ConditionalSpecStrategy,
     (ADMISSION, "mutatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
