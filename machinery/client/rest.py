@@ -20,6 +20,7 @@ import orjson
 from yarl import URL
 
 from machinery.client.kubeconfig import ClientConfig, in_cluster_config, load_kubeconfig
+from machinery.client.sockets import watchful_socket
 from machinery.client.watching import WatchEvent, watch_lines
 from machinery.meta.errors import ApiError, expired
 
@@ -90,7 +91,9 @@ class Client:
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(ssl=self.config.ssl_context(), limit=0, keepalive_timeout=90)
+            connector = aiohttp.TCPConnector(
+                ssl=self.config.ssl_context(), limit=0, keepalive_timeout=90, socket_factory=watchful_socket
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector, auto_decompress=True, headers={"User-Agent": self.user_agent},
                 skip_auto_headers=("Accept-Encoding",), read_bufsize=2**18,

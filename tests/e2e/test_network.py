@@ -172,7 +172,7 @@ def test_a_machine_that_is_cut_off_goes_on_and_is_taken_back(net: Net) -> None:
         wait_until("its pod is no endpoint", lambda: set(net.ask("web", 10)) == {"web-1"})
     finally:
         net.cluster.navarch("nodes", "heal", "node2")
-    wait_until("node2 is Ready", lambda: net.cluster.is_ready("node2"), 40)
+    wait_until("node2 is Ready", lambda: net.cluster.is_ready("node2"), 60)
     pod = net.cluster.get("-n", net.namespace, "pod", "web-2")
     wait_until("its pod is Ready", lambda: is_running_and_ready(net.cluster.get("-n", net.namespace, "pod", "web-2")))
     assert container_identities([pod]) == before

@@ -28,6 +28,10 @@ CLIENT = json.dumps({
 })  # fmt: skip
 
 
+#: Asks without end and says who answered.
+ASK = "while true; do wget -q -O - http://shop/ || echo FAILED; sleep 0.05; done"
+
+
 class Shop:
     """The application of the story, as its operator sees it."""
 
@@ -143,7 +147,11 @@ def test_scale_to_twelve_and_back_to_three(shop: Shop) -> None:
 
 
 def test_rolling_update_and_rollback_lose_no_request(shop: Shop) -> None:
+    """Two streams: from outside through a NodePort, and from a pod through the Service's name."""
     shop.settle(3)
+    shop.kubectl("delete", "pod", "asker", "--ignore-not-found", "--wait=true")
+    shop.kubectl("run", "asker", "--image=localhost/busybox:1", "--restart=Never", "--", "sh", "-c", ASK)
+    wait_until("the pod asks", lambda: "v1" in shop.kubectl("logs", "asker", "--tail=1"))
     with Stream(shop.port) as stream:
         wait_until("requests flow", lambda: stream.total > 50)
         shop.kubectl("set", "image", "deployment/shop", "web=localhost/web:2")
@@ -155,6 +163,10 @@ def test_rolling_update_and_rollback_lose_no_request(shop: Shop) -> None:
         shop.kubectl("rollout", "status", "deployment/shop", "--timeout=60s", timeout=70)
         wait_until("only old replicas are left", lambda: shop.ready_pods(3))
     assert not stream.failures, f"{len(stream.failures)} of {stream.total} requests failed: {stream.failures[:5]}"
+    inside = shop.kubectl("logs", "asker").splitlines()
+    shop.kubectl("delete", "pod", "asker", "--grace-period=0", "--force")
+    assert not [line for line in inside if "FAILED" in line], f"{inside.count('FAILED')} of {len(inside)} failed"
+    assert {line.split()[1] for line in inside} == {"v1", "v2"}
     assert {text.split()[1] for text in stream.answers} == {"v1", "v2"}
     history = shop.kubectl("rollout", "history", "deployment/shop").split("CHANGE-CAUSE")[1].split()
     assert history[::2] == ["2", "3"]  # going back to a revision makes it the newest
