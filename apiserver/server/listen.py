@@ -18,6 +18,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from machinery.client.sockets import watch_over
+
 MAX_BODY_BYTES = 3 * 1024 * 1024
 FIRST_INHERITED_FD = 3
 HANDSHAKE_SECONDS = 10.0
@@ -126,6 +128,9 @@ def open_socket(address: str, port: int) -> socket.socket:
 
 async def listen(server: ApiHttpServer, sockets: Sequence[socket.socket], tls: ssl.SSLContext) -> list[asyncio.Server]:
     loop = asyncio.get_running_loop()
+    for sock in sockets:
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            watch_over(sock)  # a machine that lost power does not say that its watches have ended
     return [
         await loop.create_server(server, sock=sock, ssl=tls, ssl_handshake_timeout=HANDSHAKE_SECONDS, backlog=1024)
         for sock in sockets
