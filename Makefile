@@ -5,8 +5,8 @@ NAME ?= local
 PYTEST_ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Fast layers first: a broken unit is told in seconds, not after the end-to-end story.
-TEST_LAYERS := $(wildcard $(addprefix tests/,unit property contract component golden robustness e2e))
+# Tests that make machines (namespaces, containers) run one after another; all others side by side, two at a time.
+MACHINES := root or containerd or e2e
 
 .PHONY: help setup up down test lint bench lock clean
 
@@ -28,7 +28,8 @@ down:
 	@[ ! -x .venv/bin/navarch ] || navarch down --name $(NAME)
 
 test: setup
-	@python -m pytest $(TEST_LAYERS) $(PYTEST_ARGS)
+	@python -m pytest -q -n 2 --dist worksteal -m "not ($(MACHINES))" $(PYTEST_ARGS)
+	@python -m pytest -q -m "$(MACHINES)" $(PYTEST_ARGS)
 
 lint: setup
 	ruff check .
