@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import Any
@@ -41,7 +42,7 @@ def _validate_pod(errors: Errors, pod: Object, spec: Object) -> None:
     if any(volume.get("ephemeral") is not None for volume in spec.get("volumes") or ()):
         validate_pod_spec(errors, "spec", spec, pod.get("metadata"))
         return
-    digest = blake2b(orjson.dumps(spec), digest_size=16).digest()
+    digest = blake2b(_comparable(orjson.dumps(spec)), digest_size=16).digest()
     if digest in _good_specs:
         _good_specs.move_to_end(digest)
         return
@@ -51,6 +52,16 @@ def _validate_pod(errors: Errors, pod: Object, spec: Object) -> None:
         _good_specs[digest] = None
         if len(_good_specs) > _REMEMBERED:
             _good_specs.popitem(last=False)
+
+
+_GENERATED = re.compile(rb'"kube-api-access-([bcdfghjklmnpqrstvwxz2456789]{5})"')
+
+
+def _comparable(spec: bytes) -> bytes:
+    """The bytes of a spec without the random part in the name of its token volume, which makes the pods of a series
+    differ. Only a name that is the same wherever it stands: two such names may be told apart by validation."""
+    names = set(_GENERATED.findall(spec))
+    return _GENERATED.sub(b'"kube-api-access"', spec) if len(names) == 1 else spec
 
 
 def update(errors: Errors, pod: Object, old: Object, subresource: str) -> None:
