@@ -6,7 +6,7 @@ import math
 
 from apiserver.validation.field import Errors, Object
 from apiserver.validation.objectmeta import SUBDOMAIN, validate_metadata
-from apiserver.validation.rules import recreate
+from apiserver.validation.rules import CreateRule, Rules
 from machinery.meta import names
 
 _GROUP = "flowcontrol.apiserver.k8s.io"
@@ -34,6 +34,59 @@ def create_schema(errors: Errors, schema: Object) -> None:
         errors.required("spec.priorityLevelConfiguration.name", "must reference a priority level")
     for i, rule in enumerate(spec.get("rules") or ()):
         _rule(errors, f"spec.rules[{i}]", rule)
+    if name in _MANDATORY and spec != _fixed("flow_schemas", name):
+        errors.invalid("spec", _internal_schema(spec), f"spec of '{name}' must equal the fixed value")
+    _conditions(errors, schema)
+
+
+def _conditions(errors: Errors, obj: Object) -> None:
+    for i, condition in enumerate((obj.get("status") or {}).get("conditions") or ()):
+        if not condition.get("type"):
+            errors.required(f"status.conditions[{i}].type")
+
+
+_MANDATORY = ("catch-all", "exempt")
+
+
+def _fixed(table: str, name: str) -> Object:
+    from apiserver.flowcontrol import bootstrap
+
+    objects: list[Object] = getattr(bootstrap, table)()
+    return next(obj["spec"] for obj in objects if obj["metadata"]["name"] == name)
+
+
+def _internal_schema(spec: Object) -> Object:
+    """The spec as upstream's own types print."""
+    method = spec.get("distinguisherMethod")
+    return {
+        "PriorityLevelConfiguration": {"Name": spec["priorityLevelConfiguration"].get("name") or ""},
+        "MatchingPrecedence": spec.get("matchingPrecedence") or 0,
+        "DistinguisherMethod": {"Type": method.get("type") or ""} if method is not None else None,
+        "Rules": [_internal_rule(rule) for rule in spec.get("rules") or ()] or None,
+    }
+
+
+def _internal_rule(rule: Object) -> Object:
+    return {
+        "Subjects": [_internal_subject(each) for each in rule.get("subjects") or ()] or None,
+        "ResourceRules": [{
+            "Verbs": each.get("verbs"), "APIGroups": each.get("apiGroups"), "Resources": each.get("resources"),
+            "ClusterScope": bool(each.get("clusterScope")), "Namespaces": each.get("namespaces"),
+        } for each in rule.get("resourceRules") or ()] or None,
+        "NonResourceRules": [{"Verbs": each.get("verbs"), "NonResourceURLs": each.get("nonResourceURLs")}
+                             for each in rule.get("nonResourceRules") or ()] or None,
+    }  # fmt: skip
+
+
+def _internal_subject(subject: Object) -> Object:
+    user, group, account = (subject.get(name) for name in ("user", "group", "serviceAccount"))
+    return {
+        "Kind": subject.get("kind") or "",
+        "User": {"Name": user.get("name") or ""} if user is not None else None,
+        "Group": {"Name": group.get("name") or ""} if group is not None else None,
+        "ServiceAccount": {"Namespace": account.get("namespace") or "", "Name": account.get("name") or ""}
+        if account is not None else None,
+    }  # fmt: skip
 
 
 def _rule(errors: Errors, path: str, rule: Object) -> None:
@@ -52,9 +105,9 @@ def _rule(errors: Errors, path: str, rule: Object) -> None:
 
 def _subject(errors: Errors, path: str, subject: Object) -> None:
     kind = subject.get("kind") or ""
-    fields = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
+    fields = {"User": "user", "Group": "group", "ServiceAccount": "serviceAccount"}
     if kind not in fields:
-        errors.not_supported(path + ".kind", kind, tuple(fields))
+        errors.not_supported(path + ".kind", kind, tuple(sorted(fields)))
         return
     for other, field in fields.items():
         if other == kind:
@@ -155,7 +208,7 @@ def create_level(errors: Errors, level: Object) -> None:
     name, spec = (level.get("metadata") or {}).get("name") or "", level.get("spec") or {}
     kind = spec.get("type") or ""
     if (name == "exempt" and kind != "Exempt") or (name != "exempt" and kind == "Exempt"):
-        errors.invalid("spec.type", kind, "type must be 'Exempt' if and only if name is 'exempt'")
+        errors.invalid("spec.type", kind, "must be 'Exempt' if and only if `name` is 'exempt'")
     limited, exempt = spec.get("limited"), spec.get("exempt")
     if kind == "Exempt":
         if limited is not None:
@@ -171,6 +224,47 @@ def create_level(errors: Errors, level: Object) -> None:
             _limited(errors, "spec.limited", limited)
     else:
         errors.not_supported("spec.type", kind, ("Exempt", "Limited"))
+    _check_fixed_level(errors, name, spec)
+    _conditions(errors, level)
+
+
+def _check_fixed_level(errors: Errors, name: str, spec: Object) -> None:
+    if name not in _MANDATORY:
+        return
+    fixed, but = _fixed("priority_levels", name), ""
+    if name == "exempt":
+        spec = {key: value for key, value in spec.items() if key != "exempt"}
+        fixed, but = {"type": "Exempt"}, " except the 'spec.exempt' field"
+    if spec != fixed:
+        errors.invalid("spec", _internal_level(spec), f"spec of '{name}'{but} must equal the fixed value")
+
+
+def _internal_level(spec: Object) -> Object:
+    """The spec as upstream's own types print."""
+    limited, exempt = spec.get("limited"), spec.get("exempt")
+    return {
+        "Type": spec.get("type") or "",
+        "Limited": _internal_limited(limited) if limited is not None else None,
+        "Exempt": {"NominalConcurrencyShares": exempt.get("nominalConcurrencyShares"),
+                   "LendablePercent": exempt.get("lendablePercent")} if exempt is not None else None,
+    }  # fmt: skip
+
+
+def _internal_limited(limited: Object) -> Object:
+    response = limited.get("limitResponse") or {}
+    queuing = response.get("queuing")
+    return {
+        "NominalConcurrencyShares": limited.get("nominalConcurrencyShares") or 0,
+        "LimitResponse": {
+            "Type": response.get("type") or "",
+            "Queuing": {
+                "Queues": queuing.get("queues") or 0, "HandSize": queuing.get("handSize") or 0,
+                "QueueLengthLimit": queuing.get("queueLengthLimit") or 0,
+            } if queuing is not None else None,
+        },
+        "LendablePercent": limited.get("lendablePercent"),
+        "BorrowingLimitPercent": limited.get("borrowingLimitPercent"),
+    }  # fmt: skip
 
 
 def _shares(errors: Errors, path: str, part: Object) -> None:
@@ -227,7 +321,12 @@ def _entropy_bits(deck: int, hand: int) -> int:
     return math.ceil(math.log2(product)) if product > 1 else 0
 
 
+def _judged_whole(create: CreateRule) -> Rules:
+    """An update, of status too, is judged like a creation."""
+    return Rules(create, lambda errors, obj, old, subresource: create(errors, obj))
+
+
 RULES = {
-    (_GROUP, "FlowSchema"): recreate(create_schema),
-    (_GROUP, "PriorityLevelConfiguration"): recreate(create_level),
+    (_GROUP, "FlowSchema"): _judged_whole(create_schema),
+    (_GROUP, "PriorityLevelConfiguration"): _judged_whole(create_level),
 }
