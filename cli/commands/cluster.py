@@ -103,7 +103,7 @@ def down(
     if not layout.spec.exists() and not layout.run.exists():
         typer.echo(f"There is no cluster {name}.", err=True)
         return
-    with Progress() as progress, cluster_lock(layout, "down"):
+    with Progress() as progress, cluster_lock(layout, "down", must_exist=False):
         take_down(layout, progress, keep_data=keep_data)
         progress.done(f"cluster {name} is gone" + (f"; its data stays in {layout.home}" if keep_data else ""))
 

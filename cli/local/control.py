@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cli.errors import CommandError
 from cli.local.layout import ClusterLayout
 from cli.local.supervise.code import code_fingerprint
 
@@ -30,7 +31,9 @@ class NoSupervisor(RuntimeError):
 
 
 @contextmanager
-def cluster_lock(layout: ClusterLayout, action: str) -> Iterator[None]:
+def cluster_lock(layout: ClusterLayout, action: str, *, must_exist: bool = True) -> Iterator[None]:
+    if must_exist and not layout.spec.exists():
+        raise CommandError(f"there is no cluster {layout.name} in {layout.home}; `navarch up` makes one")
     layout.run.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

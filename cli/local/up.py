@@ -46,7 +46,7 @@ class Wanted:
 
 
 def bring_up(layout: ClusterLayout, wanted: Wanted, progress: Progress) -> ClusterSpec:
-    with _terminate_like_interrupt(), cluster_lock(layout, "up"):
+    with _terminate_like_interrupt(), cluster_lock(layout, "up", must_exist=False):
         present = read_spec(layout)
         was_running = present is not None and is_running(layout)
         try:

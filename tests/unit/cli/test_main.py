@@ -68,6 +68,7 @@ def test_mistakes_are_one_line_and_exit_code_2(
 def test_refusals_say_what_to_do(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_to_exit_code(arguments) == 1
     assert line in capsys.readouterr().err
+    assert not Path("/var/lib/navarch/clinone").exists()
 
 
 def test_without_root_up_says_so_before_anything(
