@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apiserver.admission.build import AdmissionOptions, build_chain
+from apiserver.admission.policies.mutating import MutatingPolicies
 from apiserver.admission.policies.plugin import ValidatingPolicies
 from apiserver.admission.webhooks.build import Webhooks
 from apiserver.auth.bootstrap.published import ensure_published
@@ -156,8 +157,8 @@ class Assembly:
             self.options.disable_admission_plugins, authorization.escalation,
         )  # fmt: skip
         chain = build_chain(admission, self.reader, self.writer)
-        policies = ValidatingPolicies(self.reader, self.kinds, authorization.authorizer)
-        chain.set_dynamic((policies, *self.webhooks.plugins))
+        judges = [kind(self.reader, self.kinds, authorization.authorizer) for kind in (MutatingPolicies, ValidatingPolicies)]
+        chain.set_dynamic((*judges, *self.webhooks.plugins))
         self.pipeline.plugins = (chain,)
         reviews = build_reviews(options, self.reader, authenticator, authorization)
         documents = DiscoveryDocuments(self.kinds, f"{self.options.bind[0]}:{self.options.port}")

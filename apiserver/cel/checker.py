@@ -40,7 +40,12 @@ _HOMOGENEOUS_EXEMPT = "format"
 
 
 class Checker:
-    def __init__(self, source: str, functions: Functions, variables: Mapping[str, Type]) -> None:
+    def __init__(
+        self, source: str, functions: Functions, variables: Mapping[str, Type],
+        structs: Mapping[str, Mapping[str, Type] | None] | None = None,
+    ) -> None:
+        #: Messages that may be made: the first word of their name, and their fields (None: any).
+        self.structs = structs or {}
         self.source = source
         self.functions = functions
         self.mistakes: list[tuple[int, str]] = []
@@ -139,6 +144,21 @@ class Checker:
             if optional and values[at].name == "optional_type":
                 values[at] = values[at].params[0]
         return map_of(join(keys), join(values), size=len(keys))
+
+    def _struct(self, node: Node) -> Type:
+        for one in node.args:
+            self.visit(one)
+        root, _, rest = node.name.partition(".")
+        if root not in self.structs or (rest and self.structs[root] is not None):
+            return self.fail(node.place, f"undeclared reference to '{node.name}' (in container '')")
+        fields = self.structs[root]
+        for name, one in zip(node.names, node.args, strict=True) if fields is not None else ():
+            wanted = fields.get(name)
+            if wanted is None:
+                self.fail(one.place, f"undefined field '{name}'")
+            elif not match(wanted, one.type, {}):
+                self.fail(one.place, f"expected type of field '{name}' is '{wanted}' but provided type is '{one.type}'")
+        return Type(node.name)
 
     # -- calls -----------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from apiserver.cel.types import SCALARS, Type
 
 ENDLESS = 2**64 - 1
 _TRAVERSAL, _REGEX = 0.1, 0.25
-_LIST, _MAP = 10, 30
+_LIST, _MAP, _STRUCT = 10, 30, 40
 
 
 class Range(NamedTuple):
@@ -91,6 +91,9 @@ class _Coster:
     def _map(self, node: Node) -> Priced:
         cost = sum((self.price(one).cost for one in node.args), Range(_MAP, _MAP))
         return Priced(cost, Range(len(node.args) // 2, len(node.args) // 2))
+
+    def _struct(self, node: Node) -> Priced:
+        return Priced(sum((self.price(one).cost for one in node.args), Range(_STRUCT, _STRUCT)), None)
 
     # -- calls
 

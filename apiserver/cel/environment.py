@@ -44,6 +44,18 @@ def _mentions(node: Node, name: str) -> bool:
 @cache
 def standard_functions() -> Functions:
     """What rules of custom resources and policies share."""
+    return _functions()
+
+
+@cache
+def patch_functions() -> Functions:
+    """The same, and what helps to write JSON patches."""
+    functions = _functions()
+    functions.add("::jsonpatch.escapeKey(string): string", lambda text: text.replace("~", "~0").replace("/", "~1"))
+    return functions
+
+
+def _functions() -> Functions:
     from apiserver.cel.library import kubernetes, standard, texts
 
     functions = Functions()
@@ -53,7 +65,11 @@ def standard_functions() -> Functions:
 
 
 class Environment:
-    def __init__(self, variables: Mapping[str, Type], functions: Functions | None = None) -> None:
+    def __init__(
+        self, variables: Mapping[str, Type], functions: Functions | None = None,
+        structs: Mapping[str, Mapping[str, Type] | None] | None = None,
+    ) -> None:
+        self.structs = structs or {}
         self.variables = dict(variables)
         self.functions = functions or standard_functions()
 
@@ -61,7 +77,7 @@ class Environment:
         """Raises ``syntax.Mistake``."""
         try:
             root = parse(source)
-            result = Checker(source, self.functions, self.variables).check(root)
+            result = Checker(source, self.functions, self.variables, self.structs).check(root)
             return Program(source, root, result)
         except RecursionError:
             raise Mistake(source, [(0, f"expression recursion limit exceeded: {MOST_DEPTH}")]) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from apiserver.cel.functions import Overload
 from apiserver.cel.syntax import Node
-from apiserver.cel.values import NONE, EvalError, Optional, TypeValue, some, type_name
+from apiserver.cel.values import NONE, EvalError, Optional, Struct, TypeValue, some, type_name
 
 Scope = dict[str, Any]
 Run = Callable[[Scope], Any]
@@ -127,6 +127,11 @@ def _map(node: Node) -> Run:
         return out
 
     return run
+
+
+def _struct(node: Node) -> Run:
+    parts = [(name, compile_node(one)) for name, one in zip(node.names, node.args, strict=True)]
+    return lambda scope: Struct(node.name, {name: part(scope) for name, part in parts})
 
 
 # -- calls ---------------------------------------------------------------------------------------------------------------
@@ -338,6 +343,6 @@ _LOOPS: dict[str, Callable[[Any, list[Scope], list[Run]], Any]] = {
 }  # fmt: skip
 _KINDS: dict[str, Callable[[Node], Run]] = {
     "const": _const, "ident": _ident, "select": _select, "test": _test, "list": _list, "map": _map, "call": _call,
-    "loop": _loop,
+    "loop": _loop, "struct": _struct,
 }  # fmt: skip
 

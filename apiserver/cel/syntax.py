@@ -47,7 +47,7 @@ def _pointed(source: str, place: int, text: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """``kind``: const, ident, select, test (has), call, list, map, loop (a macro over a range)."""
+    """``kind``: const, ident, select, test (has), call, list, map, struct, loop (a macro over a range)."""
 
     kind: str
     place: int
@@ -192,6 +192,9 @@ class _Parser:
                 else:
                     node = Node("select", dot.place, word, target=node)
                 continue
+            opened = self.take("{") if _is_name(node) else None
+            if opened is not None:
+                return self.members(self.struct_literal(opened, node))
             bracket = self.take("[")
             if bracket is None:
                 return node
@@ -294,6 +297,22 @@ class _Parser:
                 break
         return Node("map", token.place, args=parts, optional=tuple(optional))
 
+    def struct_literal(self, opened: Token, of: Node) -> Node:
+        names: list[str] = []
+        values: list[Node] = []
+        while not self.take("}"):
+            name = self.now
+            if name.kind not in ("name", "quoted"):
+                self.fail("{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}")
+            self.at += 1
+            self.need(":")
+            names.append(name.text.strip("`"))
+            values.append(self.ternary())
+            if not self.take(","):
+                self.need("}", "{'}', ','}")
+                break
+        return Node("struct", opened.place, _name_of(of), args=values, names=tuple(names))
+
     def literal(self, token: Token) -> Any:
         text = token.text
         if token.kind == "float":
@@ -313,6 +332,14 @@ class _Parser:
         if "b" in prefix:
             return body.encode() if "r" in prefix else _unescape_bytes(body)
         return body if "r" in prefix else _unescape(body)
+
+
+def _is_name(node: Node) -> bool:
+    return node.kind == "ident" or (node.kind == "select" and node.target is not None and _is_name(node.target))
+
+
+def _name_of(node: Node) -> str:
+    return node.name if node.target is None else f"{_name_of(node.target)}.{node.name}"
 
 
 #: name -> {number of arguments: how many of them name variables}

@@ -94,6 +94,14 @@ class MapList(list[Any]):
     keys: tuple[str, ...] = ()
 
 
+class Struct(dict[str, Any]):
+    """A message that an expression made."""
+
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.name = name
+
+
 class Opaque:
     """A value of a library: it has a type name and is equal by what it stands for."""
 
@@ -110,6 +118,8 @@ def type_name(value: Any) -> str:
         return "uint"
     if isinstance(value, Opaque):
         return value.type_name
+    if isinstance(value, Struct):
+        return value.name
     for kind, name in _NAMES:
         if isinstance(value, kind):
             return name

@@ -55,6 +55,8 @@ class VersionForm:
         self.kind_name: str = kind
         self.served = served
         self.warning = warning
+        conversion = definition["spec"].get("conversion") or {}
+        self.webhook_conversion = conversion.get("strategy") == "Webhook"
         self.terminating = bool(definition["metadata"].get("deletionTimestamp"))
         self.structure = Structure(self.raw_schema)
         self.node = compile_schema(self.raw_schema, name=kind)

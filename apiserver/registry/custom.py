@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from machinery.api.kinds import Kind
 from machinery.api.printers.columns import Printer
 from machinery.api.schema import SchemaNode
+from machinery.meta.errors import ApiError, internal
 from machinery.meta.objects import Object
 
 Cause = dict[str, Any]
@@ -26,6 +27,8 @@ class Form(Protocol):
     printer: Printer
     #: Told on every request of a deprecated version; "" for the others.
     warning: str
+    #: Versions are converted by a webhook, which this server does not call: objects are served as they are stored only.
+    webhook_conversion: bool
     #: The definition is being deleted: nothing new is taken.
     terminating: bool
     #: Labels of field selectors, and how to find their values.
@@ -64,6 +67,8 @@ def served_form(kind: CustomKind, stored: Object) -> Object:
     defaults, then relabelled."""
     from machinery.meta.objects import deep_copy
 
+    if kind.form.webhook_conversion and stored.get("apiVersion") != kind.api_version:
+        raise _not_converted(kind)
     obj = {**deep_copy(stored), "kind": kind.kind}
     kind.hub_form.fill(obj)
     obj["apiVersion"] = kind.api_version
@@ -72,8 +77,16 @@ def served_form(kind: CustomKind, stored: Object) -> Object:
     return obj
 
 
+def _not_converted(kind: CustomKind) -> ApiError:
+    """Better no object than one whose fields mean something else."""
+    text = f"conversion webhook for {kind.api_version}, Kind={kind.kind} failed: this server calls no conversion webhooks"
+    return internal(text)
+
+
 def stored_form(kind: CustomKind, obj: Object) -> Object:
     group, version = kind.hub_version
+    if kind.form.webhook_conversion and kind.form is not kind.hub_form:
+        raise _not_converted(kind)
     obj = {**obj, "apiVersion": f"{group}/{version}"}
     if kind.form is not kind.hub_form:
         from machinery.meta.objects import deep_copy

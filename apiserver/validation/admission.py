@@ -316,7 +316,7 @@ def _variables(errors: Errors, spec: Object) -> None:
         if not name.strip():
             errors.required(where + ".name", "name is not specified")
         elif names.c_identifier(name):
-            errors.invalid(where + ".name", name, "name is not a valid CEL identifier")
+            errors.invalid(where + ".name", name, "must be a valid CEL identifier")
         if not (variable.get("expression") or "").strip():
             errors.required(where + ".expression", "expression is not specified")
 
@@ -326,9 +326,9 @@ def _validation(errors: Errors, path: str, rule: Object) -> None:
         errors.required(path + ".expression", "expression is not specified")
     message, expression = rule.get("message") or "", rule.get("messageExpression") or ""
     if message and not message.strip():
-        errors.invalid(path + ".message", message, "message must be non-empty if specified")
+        errors.invalid(path + ".message", message, "must be non-empty if specified")
     elif "\n" in message.strip():
-        errors.invalid(path + ".message", message, "message must not contain line breaks")
+        errors.invalid(path + ".message", message, "must not contain line breaks")
     if expression and not expression.strip():
         errors.invalid(path + ".messageExpression", expression, "must be non-empty if specified")
     reason = rule.get("reason")
@@ -367,7 +367,14 @@ def create_mutating_policy(errors: Errors, policy: Object) -> None:
             if body is None:
                 errors.required(f"{where}.{field}", f"must be specified when patchType is {kind}")
             elif not (body.get("expression") or "").strip():
-                errors.required(f"{where}.{field}.expression", "expression is not specified")
+                errors.required(f"{where}.{field}.expression")
+            other = "jsonPatch" if kind == "ApplyConfiguration" else "applyConfiguration"
+            if mutation.get(other) is not None:
+                errors.invalid(f"{where}.{other}", f"{{{other}}}", f"must not be specified when patchType is {kind}")
+    for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
+        if "DELETE" in (rule.get("operations") or ()):
+            errors.not_supported("spec.matchConstraints.resourceRules.operations", "DELETE",
+                                 ("*", "CONNECT", "CREATE", "UPDATE"))
     policy_of_calls = spec.get("reinvocationPolicy")
     if policy_of_calls is None or policy_of_calls == "":
         errors.required("spec.reinvocationPolicy")

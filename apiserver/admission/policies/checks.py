@@ -11,6 +11,8 @@ from apiserver.cel.types import DYN, Type
 from apiserver.validation.field import Errors
 
 Object = dict[str, Any]
+#: Where a mutation's expression stands, and what it must give.
+_BODIES = {"ApplyConfiguration": ("applyConfiguration", "Object"), "JSONPatch": ("jsonPatch", "list(JSONPatch)")}
 
 
 def policy_causes(policy: Object) -> Errors:
@@ -34,23 +36,28 @@ def policy_causes(policy: Object) -> Errors:
         where = f"spec.auditAnnotations[{i}].valueExpression"
         _check(errors, where, each.get("valueExpression") or "", ("string", "null_type"), params=params,
                variables=variables)  # fmt: skip
+    for i, each in enumerate(spec.get("mutations") or ()):
+        field, wanted = _BODIES.get(each.get("patchType") or "", ("", ""))
+        body = each.get(field) or {}
+        _check(errors, f"spec.mutations[{i}].{field}.expression", body.get("expression") or "", (wanted,),
+               params=params, variables=variables, mutation=True)  # fmt: skip
     return errors
 
 
 def _check(
     errors: Errors, where: str, source: str, wanted: tuple[str, ...], *, params: bool,
-    variables: Mapping[str, Type] | None = None, authorizer: bool = True,
+    variables: Mapping[str, Type] | None = None, authorizer: bool = True, mutation: bool = False,
 ) -> Type | None:
     """The type, None where there is none. ``wanted`` empty: any will do."""
     if not source.strip():
         return None
-    environment = policy_environment(params=params, variables=variables, authorizer=authorizer)
+    environment = policy_environment(params=params, variables=variables, authorizer=authorizer, mutation=mutation)
     try:
         result = environment.compile(source).result
     except Mistake as mistake:
         errors.invalid(where, source, f"compilation failed: {mistake}")
         return None
-    name = {"null": "null_type"}.get(result.name, result.name)
+    name = {"null": "null_type"}.get(result.name, str(result) if mutation else result.name)
     if wanted and name not in wanted:
         shown = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
         errors.invalid(where, source, f"must evaluate to {shown} but got {result}")

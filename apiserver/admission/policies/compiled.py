@@ -46,6 +46,9 @@ class Policy:
     validations: tuple[Validation, ...]
     annotations: tuple[tuple[str, Expression], ...]
     variables: Mapping[str, Expression]
+    mutations: tuple[tuple[str, Expression], ...]
+    #: A mutating policy that wants to see what later plugins changed.
+    reinvoke: bool
     ignore_failures: bool
     param_kind: tuple[str, str] | None
 
@@ -68,20 +71,26 @@ def compile_policy(obj: Object) -> Policy:
         tuple(_validation(each, params, known) for each in spec.get("validations") or ()),
         tuple((each["key"], _expression(each["valueExpression"], params=params, variables=known))
               for each in spec.get("auditAnnotations") or ()),
-        variables, spec.get("failurePolicy") == "Ignore",
+        variables, tuple(_mutation(each, params, known) for each in spec.get("mutations") or ()),
+        spec.get("reinvocationPolicy") == "IfNeeded", spec.get("failurePolicy") == "Ignore",
         (kind.get("apiVersion") or "", kind.get("kind") or "") if kind is not None else None,
     )  # fmt: skip
 
 
 def _expression(
-    source: str, *, params: bool, variables: Mapping[str, Type] | None, authorizer: bool = True
+    source: str, *, params: bool, variables: Mapping[str, Type] | None, authorizer: bool = True, mutation: bool = False
 ) -> Expression:
+    environment = policy_environment(params=params, variables=variables, authorizer=authorizer, mutation=mutation)
     try:
-        return Expression(
-            source, policy_environment(params=params, variables=variables, authorizer=authorizer).compile(source)
-        )
+        return Expression(source, environment.compile(source))
     except Mistake as mistake:
         return Expression(source, None, str(mistake))
+
+
+def _mutation(each: Object, params: bool, variables: Mapping[str, Type] | None) -> tuple[str, Expression]:
+    body = each.get("jsonPatch" if each["patchType"] == "JSONPatch" else "applyConfiguration") or {}
+    made = _expression(body.get("expression") or "", params=params, variables=variables, mutation=True)
+    return each["patchType"], made
 
 
 def _validation(each: Object, params: bool, variables: Mapping[str, Type] | None) -> Validation:

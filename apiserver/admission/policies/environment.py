@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from apiserver.cel.environment import Environment
+from apiserver.cel.environment import Environment, patch_functions
 from apiserver.cel.types import BOOL, DYN, STRING, Type, list_of, map_of
 
 
@@ -43,8 +43,14 @@ def authorizer_type() -> Type:
     return Type("kubernetes.authorization.Authorizer", fields={"requestResource": resource})
 
 
+#: What a mutation may make: parts of an object by their path, and operations of a JSON patch.
+_MUTATION_STRUCTS: Mapping[str, Mapping[str, Type] | None] = {
+    "Object": None, "JSONPatch": {"op": STRING, "path": STRING, "from": STRING, "value": DYN},
+}  # fmt: skip
+
+
 def policy_environment(
-    *, params: bool, authorizer: bool = True, variables: Mapping[str, Type] | None = None
+    *, params: bool, authorizer: bool = True, variables: Mapping[str, Type] | None = None, mutation: bool = False
 ) -> Environment:
     """``variables`` is None where a policy has none: then the name does not exist."""
     known = {
@@ -56,4 +62,6 @@ def policy_environment(
         known["authorizer"] = authorizer_type()
     if variables is not None:
         known["variables"] = Type("kubernetes.variables", fields=variables)
+    if mutation:
+        return Environment(known, patch_functions(), _MUTATION_STRUCTS)
     return Environment(known)

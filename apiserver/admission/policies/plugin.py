@@ -47,8 +47,11 @@ class Binding:
     reference: Object | None
 
 
-class ValidatingPolicies:
-    name = "ValidatingAdmissionPolicy"
+class Policies:
+    """What both kinds share: the objects, compiled, and the writes they want."""
+
+    name: str
+    resources: tuple[str, str]
 
     def __init__(self, reader: ObjectReader, kinds: KindTable, authorizer: Authorizer) -> None:
         self._reader = reader
@@ -58,8 +61,9 @@ class ValidatingPolicies:
         self._policies: dict[str, Policy] = {}
         self._bindings: dict[str, Object] = {}
         self._bound: dict[str, list[Binding]] | None = None
-        reader.on_change(GROUP, POLICIES, self._take_policy)
-        reader.on_change(GROUP, BINDINGS, self._take_binding)
+        policies, bindings = self.resources
+        reader.on_change(GROUP, policies, self._take_policy)
+        reader.on_change(GROUP, bindings, self._take_binding)
 
     def _take_policy(self, change: str, obj: Object) -> None:
         name = obj["metadata"]["name"]
@@ -81,21 +85,6 @@ class ValidatingPolicies:
 
     def handles(self, request: AdmissionRequest) -> bool:
         return bool(self._objects and self._bindings) and request.group != GROUP
-
-    async def admit(self, request: AdmissionRequest) -> None:
-        """Validating only."""
-
-    async def validate(self, request: AdmissionRequest) -> None:
-        refusals: list[tuple[str, Failure]] = []
-        for name, bindings in self._by_policy().items():
-            policy = self._policy(name)
-            if policy is None:
-                continue
-            kind = policy.constraints.match(request, self._kinds, self._namespace_labels)
-            if kind is not None:
-                refusals += self._judge(policy, bindings, request, kind)
-        if refusals:
-            raise self._refusal(request, *refusals[0])
 
     def _by_policy(self) -> dict[str, list[Binding]]:
         if self._bound is None:
@@ -123,7 +112,47 @@ class ValidatingPolicies:
         namespace = self._reader.get("", "namespaces", "", name)
         return None if namespace is None else namespace["metadata"].get("labels") or {}
 
-    # -- one policy
+    def _scope(self, request: AdmissionRequest, kind: Kind) -> Object:
+        from apiserver.admission.policies.authorizer import AuthorizerValue
+        from apiserver.admission.webhooks import forms
+        from apiserver.admission.webhooks.review import build_request
+
+        requested = self._kinds.by_resource(request.group, request.version, request.resource)
+        assert requested is not None
+        obj = forms.shown(request.obj, request, kind, self._kinds)
+        old = forms.shown(request.old, request, kind, self._kinds)
+        doc = build_request(request, requested, kind, obj, old, "")
+        doc.pop("uid", None)
+        namespace = self._reader.get("", "namespaces", "", request.namespace) if request.namespace else None
+        asked = Attributes(
+            request.user, _VERBS[request.operation], "", is_resource=True, api_group=request.group,
+            api_version=request.version, resource=request.resource, subresource=request.subresource,
+            namespace=request.namespace, name=request.name,
+        )  # fmt: skip
+        return {
+            "object": doc.pop("object"), "oldObject": doc.pop("oldObject"), "request": doc,
+            "namespaceObject": namespace, "authorizer": AuthorizerValue(self._authorizer, request.user, asked),
+        }  # fmt: skip
+
+
+class ValidatingPolicies(Policies):
+    name = "ValidatingAdmissionPolicy"
+    resources = (POLICIES, BINDINGS)
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Validating only."""
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        refusals: list[tuple[str, Failure]] = []
+        for name, bindings in self._by_policy().items():
+            policy = self._policy(name)
+            if policy is None:
+                continue
+            kind = policy.constraints.match(request, self._kinds, self._namespace_labels)
+            if kind is not None:
+                refusals += self._judge(policy, bindings, request, kind)
+        if refusals:
+            raise self._refusal(request, *refusals[0])
 
     def _judge(
         self, policy: Policy, bindings: list[Binding], request: AdmissionRequest, kind: Kind
@@ -167,28 +196,6 @@ class ValidatingPolicies:
         for each in params:
             failures += judge_once(policy, {**scope, "params": each}, request)
         return failures
-
-    def _scope(self, request: AdmissionRequest, kind: Kind) -> Object:
-        from apiserver.admission.policies.authorizer import AuthorizerValue
-        from apiserver.admission.webhooks import forms
-        from apiserver.admission.webhooks.review import build_request
-
-        requested = self._kinds.by_resource(request.group, request.version, request.resource)
-        assert requested is not None
-        obj = forms.shown(request.obj, request, kind, self._kinds)
-        old = forms.shown(request.old, request, kind, self._kinds)
-        doc = build_request(request, requested, kind, obj, old, "")
-        doc.pop("uid", None)
-        namespace = self._reader.get("", "namespaces", "", request.namespace) if request.namespace else None
-        asked = Attributes(
-            request.user, _VERBS[request.operation], "", is_resource=True, api_group=request.group,
-            api_version=request.version, resource=request.resource, subresource=request.subresource,
-            namespace=request.namespace, name=request.name,
-        )  # fmt: skip
-        return {
-            "object": doc.pop("object"), "oldObject": doc.pop("oldObject"), "request": doc,
-            "namespaceObject": namespace, "authorizer": AuthorizerValue(self._authorizer, request.user, asked),
-        }  # fmt: skip
 
     def _act(self, policy: Policy, binding: Binding, failure: Failure, request: AdmissionRequest) -> str:
         """What the binding says is to be done; the text of a refusal, "" for none."""

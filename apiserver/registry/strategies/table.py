@@ -54,7 +54,7 @@ TABLE: dict[tuple[str, str], type[Strategy]] = {
     (ADMISSION, "validatingwebhookconfigurations"): w.WebhooksStrategy,
     (ADMISSION, "validatingadmissionpolicies"): PolicyStrategy,
     (ADMISSION, "validatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
-    (ADMISSION, "mutatingadmissionpolicies"): w.ConditionalSpecStrategy,
+    (ADMISSION, "mutatingadmissionpolicies"): PolicyStrategy,
     (ADMISSION, "mutatingadmissionpolicybindings"): w.ConditionalSpecStrategy,
 }
 

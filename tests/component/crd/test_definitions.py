@@ -152,3 +152,20 @@ async def test_a_failing_status_write_leaves_the_rest_alone(plane: Plane) -> Non
     assert "status" not in made
     status, doc, _ = await plane.call("PATCH", f"{SHIPS}/a/status", b'{"spec":{"oars":9}}', headers=MERGE)
     assert (status, doc["spec"]["oars"], doc["metadata"]["generation"]) == (200, 2, 1)
+
+
+async def test_a_version_that_needs_a_conversion_webhook_is_refused_not_guessed(plane: Plane) -> None:
+    two = definition()
+    two["spec"]["versions"].append({
+        "name": "v2", "served": True, "storage": False,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    })  # fmt: skip
+    two["spec"]["conversion"] = {"strategy": "Webhook", "webhook": {
+        "conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/"}}}  # fmt: skip
+    await plane.make(DEFINITIONS, two)
+    await until(plane, SHIPS, 200)
+    await plane.make(SHIPS, ship("a"))
+    status, _, _ = await plane.call("GET", f"{SHIPS}/a")
+    assert status == 200
+    status, doc, _ = await plane.call("GET", f"{SHIPS.replace('v1', 'v2')}/a")
+    assert status == 500 and "conversion webhook for sea.example.com/v2, Kind=Ship failed" in doc["message"]
