@@ -96,7 +96,7 @@ class Scheduler:
         async with self.tasks:
             self._informers.start(self.tasks)
             self.tasks.spawn("events", self.events.run())
-            await self._informers.wait_synced()
+            await self.tasks.unless_failed(self._informers.wait_synced())
             log.info("scheduler started", nodes=len(self.table), pending=len(self.queue))
             self.tasks.spawn("cycle", self._cycle())
             await self.tasks.wait()

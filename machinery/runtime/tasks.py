@@ -7,7 +7,7 @@ raise; ``stop`` cancels all and waits until they have ended. Cancellation is nev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import structlog
@@ -51,6 +51,21 @@ class Tasks:
         if self._failed is None:
             self._failed = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._failed)
+
+    async def unless_failed(self, awaited: Awaitable[Any]) -> None:
+        """Wait for something the tasks bring about; raises at once when one of them fails instead."""
+        waiting = asyncio.ensure_future(awaited)
+        failing = asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+            else:
+                failing.result()
+        finally:
+            for task in (waiting, failing):
+                task.cancel()
+            await asyncio.gather(waiting, failing, return_exceptions=True)
 
     async def stop(self) -> None:
         """Cancel everything, last first, and wait for the end."""
