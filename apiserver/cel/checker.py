@@ -6,7 +6,7 @@ variable or a function of a namespace becomes what it means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from apiserver.cel.functions import Functions, Overload
 from apiserver.cel.library import standard
@@ -37,6 +37,9 @@ _TYPE_NAMES = {
     "map": map_of(DYN, DYN), "null_type": NULL,
 }  # fmt: skip
 _HOMOGENEOUS_EXEMPT = "format"
+_LITERAL_TESTS: Mapping[str, Callable[[str], object]] = {
+    "matches": standard.pattern, "duration": standard.duration, "timestamp": standard.timestamp,
+}  # fmt: skip
 
 
 class Checker:
@@ -153,7 +156,7 @@ class Checker:
             return self.fail(node.place, f"undeclared reference to '{node.name}' (in container '')")
         fields = self.structs[root]
         for name, one in zip(node.names, node.args, strict=True) if fields is not None else ():
-            wanted = fields.get(name)
+            wanted = (fields or {}).get(name)
             if wanted is None:
                 self.fail(one.place, f"undefined field '{name}'")
             elif not match(wanted, one.type, {}):
@@ -260,10 +263,10 @@ class Checker:
         names = dict(zip(node.names, both, strict=True)) if len(node.names) == 2 else {node.names[0]: first}
         return self._with(names, lambda: self._loop_result(node, over))
 
-    def _with(self, names: Mapping[str, Type], inside: object) -> Type:
+    def _with(self, names: Mapping[str, Type], inside: Callable[[], Type]) -> Type:
         self._scopes.append(names)
         try:
-            return inside()  # type: ignore[operator,no-any-return]
+            return inside()
         finally:
             self._scopes.pop()
 
@@ -277,10 +280,7 @@ class Checker:
         tests = types if name in ("all", "exists", "exists_one", "filter") else types[:-1]
         for one, found in zip(node.args, tests, strict=False):
             if not match(BOOL, found, {}) and found.name != "!error!":
-                operator = {"all": "_&&_", "exists": "_||_"}.get(name, "_?_:_")
-                applied = f"(bool, {found})" if name in ("all", "exists") else f"({found}, {'int' if name == 'exists_one' else 'list(dyn)'}, {'int' if name == 'exists_one' else 'list(dyn)'})"
-                self.fail(one.place if name not in ("all", "exists") else node.place,
-                          f"found no matching overload for '{operator}' applied to '{applied}'")
+                self._loop_mistake(node, one, found)
         if name in ("all", "exists", "exists_one"):
             return BOOL
         if name == "filter":
@@ -294,11 +294,20 @@ class Checker:
             return types[-1]
         return map_of(key, types[-1], size=over.size)
 
+    def _loop_mistake(self, node: Node, test: Node, found: Type) -> None:
+        """A test that gives no truth value is told as what upstream makes of the loop: a chain of operators."""
+        if node.name in ("all", "exists"):
+            operator, place, applied = "_&&_" if node.name == "all" else "_||_", node.place, f"(bool, {found})"
+        else:
+            kept = "int" if node.name == "exists_one" else "list(dyn)"
+            operator, place, applied = "_?_:_", test.place, f"({found}, {kept}, {kept})"
+        self.fail(place, f"found no matching overload for '{operator}' applied to '{applied}'")
+
     # -- literals --------------------------------------------------------------------------------------------------------
 
     def _literals(self, node: Node, *, exempt: bool) -> None:
         """What only literals can get wrong: patterns, instants, spans, lists and maps of several types."""
-        if node.kind == "call" and len(node.args) == 1 or node.name == "matches":
+        if (node.kind == "call" and len(node.args) == 1) or node.name == "matches":
             self._literal_argument(node)
         if node.kind in ("list", "map") and not exempt:
             self._homogeneous(node)
@@ -309,7 +318,7 @@ class Checker:
     def _literal_argument(self, node: Node) -> None:
         if not node.args or node.args[-1].kind != "const" or not isinstance(node.args[-1].value, str):
             return
-        test = {"matches": standard.pattern, "duration": standard.duration, "timestamp": standard.timestamp}.get(node.name)
+        test = _LITERAL_TESTS.get(node.name)
         if test is None:
             return
         try:

@@ -21,7 +21,7 @@ class Range(NamedTuple):
     least: int
     most: int
 
-    def __add__(self, other: object) -> Range:  # type: ignore[override]
+    def __add__(self, other: object) -> Range:
         assert isinstance(other, Range)
         return Range(_cap(self.least + other.least), _cap(self.most + other.most))
 

@@ -173,19 +173,19 @@ def _junction(node: Node, decisive: bool) -> Run:
     """An error on one side does not matter where the other side decides."""
     left, right = (compile_node(one) for one in node.args)
 
-    def run(scope: Scope) -> bool:
+    def run(scope: Scope) -> Any:
         error: EvalError | None = None
         try:
             first = left(scope)
             if first is decisive:
-                return decisive
+                return first
             if not isinstance(first, bool):
                 error = EvalError(_NO_OVERLOAD)
         except EvalError as caught:
             error = caught
         second = right(scope) if error is None else _quietly(right, scope, error)
         if second is decisive:
-            return decisive
+            return second
         if error is not None:
             raise error
         if not isinstance(second, bool):
@@ -273,7 +273,7 @@ def _optional_loop(node: Node, over: Run, body: Run) -> Run:
     return run
 
 
-def _decide(scopes: list[Scope], body: Run, decisive: bool) -> bool:
+def _decide(scopes: list[Scope], body: Run, decisive: bool) -> Any:
     error: EvalError | None = None
     for scope in scopes:
         try:
@@ -282,7 +282,7 @@ def _decide(scopes: list[Scope], body: Run, decisive: bool) -> bool:
             error = error or caught
             continue
         if found is decisive:
-            return decisive
+            return found
         if not isinstance(found, bool):
             error = error or EvalError(_NO_OVERLOAD)
     if error is not None:
@@ -290,11 +290,11 @@ def _decide(scopes: list[Scope], body: Run, decisive: bool) -> bool:
     return not decisive
 
 
-def _all(names: Any, scopes: list[Scope], bodies: list[Run]) -> bool:
+def _all(names: Any, scopes: list[Scope], bodies: list[Run]) -> Any:
     return _decide(scopes, bodies[0], False)
 
 
-def _exists(names: Any, scopes: list[Scope], bodies: list[Run]) -> bool:
+def _exists(names: Any, scopes: list[Scope], bodies: list[Run]) -> Any:
     return _decide(scopes, bodies[0], True)
 
 

@@ -163,8 +163,8 @@ def show(value: Any) -> str:
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, TypeValue) or value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}.get(value) or str(value)  # type: ignore[call-overload]
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
         if value != value:
             return "NaN"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from apiserver.crd.forms import VersionForm
-from apiserver.registry.custom import CustomKind
+from apiserver.registry.custom import CustomKind, Form
 from machinery.api.kinds import Subresource
 from machinery.api.table import version_sort_key
 from machinery.meta.conditions import condition_is, set_condition
@@ -29,9 +29,9 @@ def stored_row(definition: Object, rows: list[CustomKind]) -> CustomKind:
         if row.version == storage:
             return row
     version = next(each for each in definition["spec"]["versions"] if each["name"] == storage)
-    forms = {row.version: row.form for row in rows}
+    forms: dict[str, Form] = {row.version: row.form for row in rows}
     forms[storage] = rows[0].hub_form if rows else VersionForm(definition, version, frozenset(), "")
-    return _row(definition, version, forms)  # type: ignore[arg-type]
+    return _row(definition, version, forms)
 
 
 def storage_version(definition: Object) -> str:
@@ -51,7 +51,7 @@ def _forms(definition: Object) -> dict[str, VersionForm]:
     }
 
 
-def _row(definition: Object, version: Object, forms: Mapping[str, VersionForm]) -> CustomKind:
+def _row(definition: Object, version: Object, forms: Mapping[str, Form]) -> CustomKind:
     spec = definition["spec"]
     names = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
     group, storage = spec["group"], storage_version(definition)

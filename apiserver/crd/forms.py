@@ -6,7 +6,7 @@ first object comes, so that a cluster full of definitions costs little.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -62,7 +62,7 @@ class VersionForm:
         self.node = compile_schema(self.raw_schema, name=kind)
         self.printer = custom_printer(version.get("additionalPrinterColumns"))
         self.scale = _scale_paths((version.get("subresources") or {}).get("scale"))
-        self.selectable = {
+        self.selectable: Mapping[str, Callable[[Object], str]] = {
             path.lstrip("."): _getter(path)
             for path in (field["jsonPath"] for field in version.get("selectableFields") or ())
         }
@@ -113,7 +113,9 @@ class VersionForm:
             })  # fmt: skip
         value = _content(obj)
         before = _content(old) if old is not None else None
-        if before is None:
+        if subresource == "status" and before is not None:
+            causes += self._status_causes(value, before)
+        elif before is None:
             causes += self._validator.validate(value)
         else:
             causes += self._validator.validate(value, "", before)
@@ -122,6 +124,19 @@ class VersionForm:
         if before is None or not list_causes(self.raw_schema, before):
             causes += list_causes(self.raw_schema, value)
         return causes + self._rule_causes(obj, old, subresource, causes, warn)
+
+    @cached_property
+    def _status_validator(self) -> Validator | None:
+        schema = (self.raw_schema.get("properties") or {}).get("status")
+        return Validator(schema) if isinstance(schema, dict) else None
+
+    def _status_causes(self, value: Object, before: Object) -> list[Cause]:
+        """Through the subresource status is judged by itself; paths inside complaints begin there."""
+        if self._status_validator is None or "status" not in value:
+            return []
+        old = {"old": before["status"]} if "status" in before else {}
+        found = self._status_validator.validate(value["status"], "", **old)
+        return [cause if cause["field"] == "<nil>" else cause | {"field": f"status.{cause['field']}"} for cause in found]
 
     def _scale_causes(self, obj: Object, subresource: str) -> list[Cause]:
         if self.scale is None:

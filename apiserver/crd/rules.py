@@ -232,7 +232,9 @@ def _type_word(value: Any) -> str:
         return "integer"
     if isinstance(value, float):
         return "number"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    if isinstance(value, list | dict):
+        return "array" if isinstance(value, list) else "object"
+    return "string" if isinstance(value, str) else "null"
 
 
 def _key(item: Any, keys: tuple[str, ...]) -> Any:

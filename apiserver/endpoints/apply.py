@@ -121,8 +121,9 @@ async def apply_to_scale(request: Request, answer: MediaType, options: WriteOpti
     from machinery.meta.apply import scale as ownership
 
     if request.kind.custom:
-        text = f"no corresponding type for {request.kind.api_version}, Kind={request.kind.kind}"
-        raise ApiError(500, "", f"failed to create typed live object: {text}", None)
+        text = "failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to an "
+        text += "invalid group/version: autoscaling/v1"
+        raise ApiError(500, "", f"failed to create manager for existing fields: {text}", None)
     config, doubled = read_configuration(body, options.strictness)
     report_problems(request.context, doubled, options.strictness, "Scale", "v1")
     write = request.write(options, options_kind="PatchOptions")

@@ -175,6 +175,9 @@ def accept_custom(
         check_type_meta(KindTable(), value, body, kind.group, kind.version, kind.kind)
     given = value.get("apiVersion") or ""
     if given != kind.api_version:
+        if given not in kind.form.served:  # a version without a schema knows no fields
+            unknown = sorted(name for name in value if name not in ("apiVersion", "kind", "metadata"))
+            report_problems(context, strict_problems(unknown, doubled), strictness, kind.kind, kind.version)
         raise bad_request(
             f"the API version in the data ({given}) does not match the expected API version ({kind.api_version})"
         )

@@ -111,14 +111,15 @@ def decode_patched(
     kind = request.kind
     obj = _as_object(patched)
     given = (obj.get("apiVersion"), obj.get("kind"))
-    if given != (kind.api_version, kind.kind):
+    if given[0] != kind.api_version or (given[1] != kind.kind and not (kind.custom and given[1])):
         raise bad_patch(shown, f'no kind "{given[1]}" is registered for version "{given[0]}"')
     problems = list(doubled)
     if schema is not None:
         problems = strict_problems(_decode(obj, schema, shown, kind), problems)
     _report(request, problems, strictness, shown)
     rest = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
-    obj = {"kind": kind.kind, "apiVersion": kind.api_version, **rest}
+    # A custom resource of another kind is refused later, with whatever else is wrong with it.
+    obj = {"kind": given[1], "apiVersion": kind.api_version, **rest}
     obj.setdefault("metadata", {})
     objectmeta.check_name(obj, request.route.name)
     return obj

@@ -35,8 +35,10 @@ class Form(Protocol):
     selectable: Mapping[str, Callable[[Object], str]]
     #: apiVersions of the definition that are served.
     served: frozenset[str]
-    #: What OpenAPI publishes.
-    published: Object
+    @property
+    def published(self) -> Object:
+        """What OpenAPI publishes."""
+        ...
 
     def decode(self, obj: Object) -> list[str]:
         """What a client sent becomes an object: metadata read, unknown fields out, defaults in. Answers the paths of

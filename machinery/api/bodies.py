@@ -157,6 +157,7 @@ def _json_key(key: Any) -> str:
     return str(key)
 
 
+_Loader.bool_values = {**yaml.constructor.SafeConstructor.bool_values, "y": True, "n": False}
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.json_mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.json_sequence)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.json_int)

@@ -121,7 +121,7 @@ def _merged(obj: Object, parts: Any, kind: Kind) -> Object:
 
     check_names(parts, "Object")
     schema = Schemas.of(kind)
-    merged: Object = merge(shape_of(schema) if schema is not None else ANY, obj, plain(parts))  # type: ignore[arg-type]
+    merged: Object = merge(shape_of(schema) if schema is not None else ANY, obj, plain(parts))
     return merged
 
 

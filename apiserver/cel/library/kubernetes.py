@@ -244,7 +244,7 @@ def _is_whole(value: QuantityValue) -> bool:
 
 
 def _compare(one: QuantityValue, other: QuantityValue) -> int:
-    return (one.identity() > other.identity()) - (one.identity() < other.identity())
+    return int(one.identity() > other.identity()) - int(one.identity() < other.identity())
 
 
 def _operand(value: QuantityValue | int) -> Quantity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from apiserver.cel.functions import Functions
@@ -217,7 +218,7 @@ def _range(count: int) -> list[int]:
 def _lists(functions: Functions) -> None:
     on = functions.add
     for kind in ("int", "uint", "double", "bool", "string", "bytes", "timestamp", "duration"):
-        on(f"list({kind}).isSorted(): bool", lambda items: all(a <= b for a, b in zip(items, items[1:], strict=False)))
+        on(f"list({kind}).isSorted(): bool", lambda items: all(a <= b for a, b in pairwise(items)))
         on(f"list({kind}).min(): {kind}", _least)
         on(f"list({kind}).max(): {kind}", lambda items: _least(items, best=max, word="max"))
         on(f"list({kind}).sort(): list({kind})", lambda items: sorted(items))

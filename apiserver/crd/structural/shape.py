@@ -45,7 +45,7 @@ class Structure:
         self.defaulted = [(name, one) for name, one in self.properties.items() if one.has_default]
         inner = [*self.properties.values(), *(one for one in (self.items, self.additional) if one is not None)]
         #: Whether anything below has a default.
-        self.fills = bool(self.defaulted) or any(one.fills for one in inner)
+        self.fills: bool = bool(self.defaulted) or any(one.fills for one in inner)
 
     # -- unknown fields --------------------------------------------------------------------------------------------------
 
