@@ -16,6 +16,10 @@ from apiserver.admission.build import AdmissionOptions, build_chain
 from apiserver.admission.policies.mutating import MutatingPolicies
 from apiserver.admission.policies.plugin import ValidatingPolicies
 from apiserver.admission.webhooks.build import Webhooks
+from apiserver.aggregation.availability import Availability
+from apiserver.aggregation.backend import Backends
+from apiserver.aggregation.filter import AggregationFilter
+from apiserver.aggregation.registrations import Registrations
 from apiserver.auth.bootstrap.published import ensure_published
 from apiserver.auth.bootstrap.reconcile import ensure_bootstrap_roles
 from apiserver.auth.build import (
@@ -101,6 +105,7 @@ class Assembly:
         self.printers = TablePrinters()
         self.summaries: SummarySource | None = None
         self.upkeep: Upkeep | None = None
+        self.availability: Availability | None = None
         self.custom = CustomKinds(self.kinds)
         self.pipeline = WritePipeline(
             self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
@@ -124,6 +129,9 @@ class Assembly:
         await self.definitions.start()
         self.health.caches_ok = True
         self.webhooks = Webhooks(self.reader, self.kinds)
+        self.registrations = Registrations(self.reader)
+        pki = self.options.home / "pki"
+        self.backends = Backends(self.reader, pki / "front-proxy-client.crt", pki / "front-proxy-client.key")
         self._build_edge()
 
     async def bootstrap(self) -> None:
@@ -134,12 +142,18 @@ class Assembly:
         await ensure_flow_control(self.reader, self.writer, self.auth_options.clock)
         self.upkeep = Upkeep(self.reader, self.writer, self.auth_options.clock)
         self.upkeep.start()
+        self.availability = Availability(
+            self.reader, self.writer, self.registrations, self.backends, self.auth_options.clock
+        )
+        self.availability.start()
         self.health.bootstrapped = True
 
     async def close(self) -> None:
         await self.definitions.close()
         if self.upkeep is not None:
             await self.upkeep.close()
+        if self.availability is not None:
+            await self.availability.close()
         await self.webhooks.close()
         await self.proxy.close()
         if self.summaries is not None:
@@ -178,6 +192,7 @@ class Assembly:
             FlowControlFilter(Dispatcher(self.reader)),
             AuthorizationFilter(authorization.authorizer, self.policy_there),
             deadline_filter,
+            AggregationFilter(self.registrations, self.backends, self.proxy, self.kinds),
         ], api))  # fmt: skip
 
     @staticmethod

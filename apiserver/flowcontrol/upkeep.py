@@ -21,7 +21,6 @@ from machinery.runtime.clock import Clock
 log = structlog.get_logger("apiserver.flowcontrol")
 Object = dict[str, Any]
 INTERVAL_SECONDS = 60.0
-SETTLE_SECONDS = 0.1
 
 
 class Upkeep:
@@ -57,7 +56,6 @@ class Upkeep:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._clock.sleep(SETTLE_SECONDS)  # objects often come in groups
             for schema in list(self._reader.list(GROUP, "flowschemas")):
                 await self._sync(schema)
 

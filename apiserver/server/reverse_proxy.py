@@ -61,11 +61,15 @@ class ReverseProxy:
         url = URL(f"{scheme}://{backend.authority}{backend.target}", encoded=True)
         headers = CIMultiDict(forwarded_headers(request.headers.items()))
         headers.pop("Connection", None)
+        headers.extend(backend.headers)
+        if backend.server_name:
+            headers["Host"] = backend.server_name
         body: Any = request.content if request.can_read_body else None
         tls: ssl.SSLContext | bool = backend.tls if backend.tls is not None else True
         try:
             answer = await self._client().request(
                 request.method, url, headers=headers, data=body, ssl=tls, allow_redirects=False,
+                server_hostname=backend.server_name or None,
                 skip_auto_headers=("User-Agent", "Content-Type"),
             )  # fmt: skip
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -26,7 +26,7 @@ CONNECT_SECONDS = 10.0
 #: Of the client's request, these are not for the backend.
 _PRIVATE = frozenset((
     "host", "authorization", "impersonate-user", "impersonate-group", "impersonate-uid", "content-length",
-    "transfer-encoding", "x-remote-user", "x-remote-group",
+    "transfer-encoding",
 ))  # fmt: skip
 
 
@@ -38,6 +38,10 @@ class Backend:
     port: int
     target: str  # path and query
     tls: ssl.SSLContext | None
+    #: The name on the server's certificate and in Host, where it is not ``host``.
+    server_name: str = ""
+    #: What we add to the client's headers.
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def authority(self) -> str:
@@ -63,7 +67,7 @@ def forwarded_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str
     kept = []
     for name, value in headers:
         lower = name.lower()
-        if lower in _PRIVATE or lower.startswith("impersonate-extra-"):
+        if lower in _PRIVATE or lower.startswith(("impersonate-extra-", "x-remote-")):
             continue
         if lower == "sec-websocket-protocol":
             offered = [part.strip() for part in value.split(",")]
@@ -78,7 +82,7 @@ async def pass_upgrade(request: web.BaseRequest, backend: Backend) -> Reply | we
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(
                 backend.host, backend.port, ssl=backend.tls, limit=HEAD_BYTES,
-                server_hostname=backend.host if backend.tls is not None else None,
+                server_hostname=(backend.server_name or backend.host) if backend.tls is not None else None,
             )  # fmt: skip
     except (OSError, TimeoutError, ssl.SSLError) as error:
         raise dial_error(backend, error) from error
@@ -104,8 +108,9 @@ def dial_error(backend: Backend, error: BaseException) -> ApiError:
 
 
 def _request_head(request: web.BaseRequest, backend: Backend) -> bytes:
-    lines = [f"{request.method} {backend.target} HTTP/1.1", f"Host: {backend.authority}"]
+    lines = [f"{request.method} {backend.target} HTTP/1.1", f"Host: {backend.server_name or backend.authority}"]
     lines += [f"{name}: {value}" for name, value in forwarded_headers(request.headers.items())]
+    lines += [f"{name}: {value}" for name, value in backend.headers]
     if request.method == "POST":
         lines.append("Content-Length: 0")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
