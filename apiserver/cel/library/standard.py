@@ -27,7 +27,7 @@ from apiserver.cel.values import (
     show,
     type_name,
 )
-from apiserver.crd.structural.formats import translate
+from apiserver.crd.structural.patterns import linear, translate
 from machinery.meta.go_format import go_float
 
 OVERFLOW = "integer overflow"
@@ -103,6 +103,15 @@ def pattern(text: str) -> re.Pattern[str]:
         if "unterminated character set" in str(error):
             raise EvalError(f"error parsing regexp: missing closing ]: `{text[text.rfind('['):]}`") from None
         raise EvalError(f"error parsing regexp: {error.msg}: `{text[at:]}`") from None
+
+
+def matches(text: str, wanted: str) -> bool:
+    """By the engine that cannot be kept busy; Python's only tells what is wrong with a pattern."""
+    try:
+        return linear(wanted)(text)
+    except ValueError:
+        pattern(wanted)
+        raise EvalError(f"error parsing regexp: invalid or unsupported Perl syntax: `{wanted}`") from None
 
 
 _DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
@@ -297,8 +306,8 @@ def _texts(functions: Functions) -> None:
     on("string.contains(string): bool", lambda text, part: part in text)
     on("string.startsWith(string): bool", lambda text, part: text.startswith(part))
     on("string.endsWith(string): bool", lambda text, part: text.endswith(part))
-    on("string.matches(string): bool", lambda text, wanted: pattern(wanted).search(text) is not None)
-    on("matches(string, string): bool", lambda text, wanted: pattern(wanted).search(text) is not None)
+    on("string.matches(string): bool", matches)
+    on("matches(string, string): bool", matches)
 
 
 def _times(functions: Functions) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from apiserver.cel.functions import Functions
-from apiserver.cel.library.standard import integer, pattern
+from apiserver.cel.library.standard import integer, matches, pattern
 from apiserver.cel.values import NONE, Duration, EvalError, Optional, UInt, equal, show, some, type_name
 
 
@@ -109,12 +109,14 @@ def _clause(letter: str, value: Any, precision: int) -> str:
 
 
 def _find_all(text: str, wanted: str, most: int = -1) -> list[str]:
+    if not matches(text, wanted):
+        return []
     found = [match.group() for match in pattern(wanted).finditer(text)]
     return found if most < 0 else found[:most]
 
 
 def _find(text: str, wanted: str) -> str:
-    match = pattern(wanted).search(text)
+    match = pattern(wanted).search(text) if matches(text, wanted) else None  # most of what runs wild finds nothing
     return match.group() if match is not None else ""
 
 

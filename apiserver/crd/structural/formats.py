@@ -1,4 +1,4 @@
-"""String formats that a schema may ask for, and patterns. Formats that nobody knows are not checked."""
+"""String formats that a schema may ask for. Formats that nobody knows are not checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from machinery.meta import names
@@ -169,57 +168,3 @@ FORMATS: dict[str, Check] = {
 
 #: Formats whose name in complaints is not the normalised one.
 NAMES_OF_FORMATS = {"datetime": "date-time", "k8sshortname": "k8s-short-name", "k8slongname": "k8s-long-name"}
-
-
-@lru_cache(maxsize=1024)
-def compile_pattern(pattern: str) -> Check:
-    """Search, as RE2 does: ``$`` is the very end of the text."""
-    compiled = re.compile(translate(pattern))
-    return lambda text: compiled.search(text) is not None
-
-
-_POSIX = {
-    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": r"\x00-\x7f", "blank": r"\t ", "cntrl": r"\x00-\x1f\x7f",
-    "digit": "0-9", "graph": "!-~", "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r"\t\n\v\f\r ",
-    "upper": "A-Z", "word": r"0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
-}  # fmt: skip
-
-
-def translate(pattern: str) -> str:
-    """A pattern in RE2's syntax as Python's: they differ in ``$``, ``\\z``, POSIX classes and what ASCII means."""
-    out: list[str] = []
-    inside = False
-    index = 0
-    while index < len(pattern):
-        char = pattern[index]
-        if char == "\\" and index + 1 < len(pattern):
-            following = pattern[index + 1]
-            out.append({"z": r"\Z", "d": "[0-9]" if not inside else "0-9"}.get(following, char + following))
-            index += 2
-            continue
-        if inside and pattern.startswith("[:", index):
-            name, end, _ = pattern[index + 2 :].partition(":]")
-            if end and name in _POSIX:
-                out.append(_POSIX[name])
-                index += len(name) + 4
-                continue
-        if char == "[" and not inside:
-            inside = True
-            out.append(char)
-            index += 1
-            if pattern[index : index + 1] == "^":
-                out.append("^")
-                index += 1
-            if pattern[index : index + 1] == "]":
-                out.append(r"\]")
-                index += 1
-            continue
-        if char == "[":
-            out.append(r"\[")
-        elif char == "]" and inside:
-            inside = False
-            out.append(char)
-        else:
-            out.append(r"\Z" if char == "$" and not inside else char)
-        index += 1
-    return "".join(out)

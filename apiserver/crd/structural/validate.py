@@ -14,7 +14,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from apiserver.crd.structural.formats import FORMATS, NAMES_OF_FORMATS, compile_pattern
+from apiserver.crd.structural.formats import FORMATS, NAMES_OF_FORMATS
+from apiserver.crd.structural.patterns import compile_pattern
 from apiserver.validation.field import show, to_json
 from machinery.meta.go_format import go_float, go_quote
 

@@ -100,6 +100,15 @@ def test_deep_expressions_are_refused_not_walked(source: str) -> None:
         ENVIRONMENT.compile(source)
 
 
+@pytest.mark.timeout(5)
+def test_no_pattern_can_stop_the_server() -> None:
+    text = "a" * 20_000 + "b"
+    assert ENVIRONMENT.compile("any.matches('^(a+)+$')").run({"any": text}) is False
+    assert ENVIRONMENT.compile("string(any).find('^(a+)+$')").run({"any": text}) == ""
+    with pytest.raises(EvalError, match="error parsing regexp"):
+        ENVIRONMENT.compile("'x'.matches(any)").run({"any": "(?!x)"})
+
+
 def test_a_run_cannot_loop_for_ever() -> None:
     source = "lists.range(1000).all(x, lists.range(1000).all(y, lists.range(1000).all(z, true)))"
     with pytest.raises(EvalError, match="actual cost limit exceeded"):

@@ -9,8 +9,9 @@ import pytest
 from apiserver.crd.defaulting import default_causes
 from apiserver.crd.rule_checks import leads_somewhere, rule_causes
 from apiserver.crd.rules import RuleTree, root_causes
-from apiserver.crd.structural.formats import FORMATS, compile_pattern
+from apiserver.crd.structural.formats import FORMATS
 from apiserver.crd.structural.invariants import list_causes
+from apiserver.crd.structural.patterns import compile_pattern
 from apiserver.crd.structural.shape import Structure
 from apiserver.crd.structural.validate import Validator
 
@@ -110,6 +111,12 @@ def test_formats(name: str, good: str, bad: str) -> None:
 def test_a_dollar_is_the_very_end() -> None:
     assert compile_pattern("^a$")("a") and not compile_pattern("^a$")("a\n")
     assert compile_pattern("^[[:alpha:]]+$")("ab") and not compile_pattern(r"^\d$")("٣")
+
+
+@pytest.mark.timeout(5)
+def test_no_pattern_can_stop_the_server() -> None:
+    assert not compile_pattern("^(a+)+$")("a" * 50_000 + "b")
+    assert not compile_pattern(r"^(\w+\s?)*$")("word " * 5_000 + "!")
 
 
 @pytest.mark.parametrize(("schema", "field"), [
