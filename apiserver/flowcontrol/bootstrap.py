@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from apiserver.registry.interface import ObjectReader, ObjectWriter
 from machinery.meta.errors import is_already_exists
@@ -18,7 +18,16 @@ Object = dict[str, Any]
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 API_VERSION = f"{GROUP}/v1"
+#: By this name the server owns the conditions of flow schemas.
+CONSUMER = "api-priority-and-fairness-config-consumer-v1"
 AUTOUPDATE = "apf.kubernetes.io/autoupdate-spec"
+
+
+class FlowControlWriter(ObjectWriter, Protocol):
+    async def apply_status(
+        self, group: str, resource: str, namespace: str, name: str, status: Object, *, manager: str
+    ) -> Object: ...
+
 
 # name -> (shares, percent that may be lent, (queues, hand size, length of a queue) or None: refuse at once)
 _LEVELS: dict[str, tuple[int, int, tuple[int, int, int] | None]] = {
@@ -130,7 +139,7 @@ def flow_schemas() -> list[Object]:
     return schemas
 
 
-async def ensure_flow_control(reader: ObjectReader, writer: ObjectWriter, clock: Clock) -> None:
+async def ensure_flow_control(reader: ObjectReader, writer: FlowControlWriter, clock: Clock) -> None:
     """Levels come before the schemas that name them; of each kind all are written side by side."""
     await asyncio.gather(
         *(_ensure("prioritylevelconfigurations", wanted, reader, writer) for wanted in priority_levels())
@@ -138,14 +147,14 @@ async def ensure_flow_control(reader: ObjectReader, writer: ObjectWriter, clock:
     await asyncio.gather(*(_ensure_schema(wanted, reader, writer, clock) for wanted in flow_schemas()))
 
 
-async def _ensure_schema(wanted: Object, reader: ObjectReader, writer: ObjectWriter, clock: Clock) -> None:
+async def _ensure_schema(wanted: Object, reader: ObjectReader, writer: FlowControlWriter, clock: Clock) -> None:
     await _ensure("flowschemas", wanted, reader, writer)
     name = wanted["metadata"]["name"]
     present = reader.get(GROUP, "flowschemas", "", name) or {}
     if not (present.get("status") or {}).get("conditions"):
         level = wanted["spec"]["priorityLevelConfiguration"]["name"]
-        change = partial(_with_condition, level, format_time(clock.now()))
-        await writer.update(GROUP, "flowschemas", "", name, change, subresource="status")
+        condition = dangling(level, exists=True, at=format_time(clock.now()))
+        await writer.apply_status(GROUP, "flowschemas", "", name, {"conditions": [condition]}, manager=CONSUMER)
 
 
 async def _ensure(resource: str, wanted: Object, reader: ObjectReader, writer: ObjectWriter) -> None:
@@ -168,15 +177,16 @@ def plan_update(wanted: Object, present: Object) -> Object | None:
     return {**present, "spec": wanted["spec"]}
 
 
-def _with_condition(level: str, at: str, schema: Object) -> Object:
-    condition = {
+def dangling(level: str, *, exists: bool, at: str) -> Object:
+    """The condition that tells whether a schema's level is there."""
+    about = f'This FlowSchema references the PriorityLevelConfiguration object named "{level}"'
+    return {
         "type": "Dangling",
-        "status": "False",
+        "status": "False" if exists else "True",
         "lastTransitionTime": at,
-        "reason": "Found",
-        "message": f'This FlowSchema references the PriorityLevelConfiguration object named "{level}" and it exists',
+        "reason": "Found" if exists else "NotFound",
+        "message": f"{about} and it exists" if exists else f"{about} but there is no such object",
     }
-    return {**schema, "status": {"conditions": [condition]}}
 
 
 def _object(kind: str, name: str, spec: Object) -> Object:

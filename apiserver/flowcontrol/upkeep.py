@@ -6,13 +6,13 @@ The bootstrap objects are looked at once a minute; conditions follow changes at 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from apiserver.flowcontrol.bootstrap import GROUP, ensure_flow_control
-from apiserver.registry.interface import ObjectReader, ObjectWriter
+from apiserver.flowcontrol.bootstrap import CONSUMER, GROUP, FlowControlWriter, dangling, ensure_flow_control
+from apiserver.registry.interface import ObjectReader
 from machinery.meta.conditions import get_condition
 from machinery.meta.errors import ApiError
 from machinery.meta.objects import format_time
@@ -24,7 +24,7 @@ INTERVAL_SECONDS = 60.0
 
 
 class Upkeep:
-    def __init__(self, reader: ObjectReader, writer: ObjectWriter, clock: Clock) -> None:
+    def __init__(self, reader: ObjectReader, writer: FlowControlWriter, clock: Clock) -> None:
         self._reader = reader
         self._writer = writer
         self._clock = clock
@@ -60,12 +60,14 @@ class Upkeep:
                 await self._sync(schema)
 
     async def _sync(self, schema: Object) -> None:
-        name = schema["metadata"]["name"]
-        change = partial(plan_condition, exists=self._exists, now=format_time(self._clock.now()))
-        if change(schema) is None:
+        condition = plan_condition(schema, exists=self._exists, now=format_time(self._clock.now()))
+        if condition is None:
             return
+        name = schema["metadata"]["name"]
         try:
-            await self._writer.update(GROUP, "flowschemas", "", name, change, subresource="status")
+            await self._writer.apply_status(
+                GROUP, "flowschemas", "", name, {"conditions": [condition]}, manager=CONSUMER
+            )
         except ApiError as error:
             log.info("condition of a flow schema not written", name=name, error=str(error))
 
@@ -73,19 +75,13 @@ class Upkeep:
         return self._reader.get(GROUP, "prioritylevelconfigurations", "", level) is not None
 
 
-def plan_condition(schema: Object, *, exists: Any, now: str) -> Object | None:
-    """The schema with a true condition Dangling; None when it has one already."""
+def plan_condition(schema: Object, *, exists: Callable[[str], bool], now: str) -> Object | None:
+    """The condition Dangling as it should be; None when it is."""
     level = schema["spec"]["priorityLevelConfiguration"]["name"]
-    found = exists(level)
-    text = f'This FlowSchema references the PriorityLevelConfiguration object named "{level}" ' + (
-        "and it exists" if found else "but there is no such object"
-    )
-    wanted = {"status": "False" if found else "True", "reason": "Found" if found else "NotFound", "message": text}
-    conditions = (schema.get("status") or {}).get("conditions") or []
-    present = get_condition(conditions, "Dangling")
-    if present is not None and all(present.get(key) == value for key, value in wanted.items()):
-        return None
-    at = present["lastTransitionTime"] if present and present.get("status") == wanted["status"] else now
-    condition = {"type": "Dangling", **wanted, "lastTransitionTime": at}
-    others = [each for each in conditions if each.get("type") != "Dangling"]
-    return {**schema, "status": {**(schema.get("status") or {}), "conditions": [*others, condition]}}
+    wanted = dangling(level, exists=exists(level), at=now)
+    present = get_condition((schema.get("status") or {}).get("conditions") or [], "Dangling")
+    if present is None:
+        return wanted
+    if present.get("status") == wanted["status"]:
+        wanted["lastTransitionTime"] = present["lastTransitionTime"]
+    return None if present == wanted else wanted

@@ -156,15 +156,15 @@ async def test_cancelled_waiter_leaves_no_trace() -> None:
 
 
 def test_condition_tells_of_the_level() -> None:
-    schema = {"spec": {"priorityLevelConfiguration": {"name": "x"}}}
-    dangling = plan_condition(schema, exists=lambda name: False, now="t1")
-    assert dangling is not None
-    (condition,) = dangling["status"]["conditions"]
-    assert (condition["status"], condition["reason"], condition["lastTransitionTime"]) == ("True", "NotFound", "t1")
-    assert plan_condition(dangling, exists=lambda name: False, now="t2") is None
-    found = plan_condition(dangling, exists=lambda name: True, now="t2")
+    schema: dict[str, Any] = {"spec": {"priorityLevelConfiguration": {"name": "x"}}}
+    missing = plan_condition(schema, exists=lambda name: False, now="t1")
+    assert missing is not None
+    assert (missing["status"], missing["reason"], missing["lastTransitionTime"]) == ("True", "NotFound", "t1")
+    schema["status"] = {"conditions": [missing]}
+    assert plan_condition(schema, exists=lambda name: False, now="t2") is None
+    found = plan_condition(schema, exists=lambda name: True, now="t2")
     assert found is not None
-    assert found["status"]["conditions"][0]["lastTransitionTime"] == "t2"
+    assert (found["status"], found["lastTransitionTime"]) == ("False", "t2")
 
 
 def test_cost_when_there_is_room() -> None:
