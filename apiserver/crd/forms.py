@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from apiserver.crd.publishing import published_schema
+from apiserver.crd.publishing import published_schema, published_schema_v2
 from apiserver.crd.structural.invariants import embedded_causes, list_causes
 from apiserver.crd.structural.shape import CoercionError, Structure, coerce_embedded, coerce_root, has_rules
 from apiserver.crd.structural.validate import Cause, Validator
@@ -68,9 +68,8 @@ class VersionForm:
         }
         self._has_rules = has_rules(self.raw_schema)
 
-    @property
-    def published(self) -> Object:
-        return published_schema(self.raw_schema)
+    def published(self, *, v3: bool) -> Object:
+        return published_schema(self.raw_schema) if v3 else published_schema_v2(self.raw_schema)
 
     @cached_property
     def _validator(self) -> Validator:

@@ -19,6 +19,6 @@ class CustomKinds:
     def of(kind: Kind) -> VersionForm | None:
         return kind.form if isinstance(kind, CustomKind) else None  # type: ignore[return-value]
 
-    def raw_schemas(self) -> dict[Kind, Object]:
+    def raw_schemas(self, *, v3: bool = True) -> dict[Kind, Object]:
         """For OpenAPI."""
-        return {kind: kind.form.published for kind in self._kinds if isinstance(kind, CustomKind)}
+        return {kind: kind.form.published(v3=v3) for kind in self._kinds if isinstance(kind, CustomKind)}

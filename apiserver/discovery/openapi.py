@@ -30,7 +30,7 @@ class OpenApi:
     async def v2(self, context: RequestContext) -> Reply:
         from machinery.api import openapi  # several megabytes of code and prose
 
-        kinds, schemas = self._kinds, self._custom.raw_schemas()
+        kinds, schemas = self._kinds, self._custom.raw_schemas(v3=False)
         if any(name in context.accept for name in V2_PROTOBUF_NAMES):
             body, tag = self._document("v2.pb", lambda: openapi.v2_protobuf(kinds, schemas))
             return _tagged(context, body, tag, V2_PROTOBUF)

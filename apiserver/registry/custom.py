@@ -35,8 +35,7 @@ class Form(Protocol):
     selectable: Mapping[str, Callable[[Object], str]]
     #: apiVersions of the definition that are served.
     served: frozenset[str]
-    @property
-    def published(self) -> Object:
+    def published(self, *, v3: bool) -> Object:
         """What OpenAPI publishes."""
         ...
 
