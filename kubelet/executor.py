@@ -16,6 +16,7 @@ from kubelet.config.hosts import kernel_hostname
 from kubelet.config.resources import linux_resources
 from kubelet.config.sandbox import sandbox_config
 from kubelet.cri import CriError, Runtime
+from kubelet.cri.stray import remove_container
 from kubelet.hooks import run_hook
 from kubelet.logs.paths import container_log_path, link_name, pod_log_directory
 from kubelet.logs.rotation import rotated_files
@@ -183,11 +184,7 @@ class Executor:
 
     async def _remove_container(self, pod: Pod, container_id: str, runtime: PodRuntime) -> None:
         container = next((c for c in runtime.containers if c.id == container_id), None)
-        try:
-            await self._runtime.remove_container(container_id)
-        except CriError as error:
-            if not error.is_not_found:
-                raise
+        await remove_container(self._runtime, container_id)
         if container is None:
             return
         log_file = pod_log_directory(self._options.pod_logs, pod) / container_log_path(
@@ -202,11 +199,7 @@ class Executor:
     async def remove_pod(self, pod: Pod, runtime: PodRuntime) -> None:
         """Everything the runtime and the log folders still have of a pod that is over and gone."""
         for container in runtime.containers:
-            try:
-                await self._runtime.remove_container(container.id)
-            except CriError as error:
-                if not error.is_not_found:
-                    raise
+            await remove_container(self._runtime, container.id)
             (self._options.container_logs / link_name(pod, container.name, container.id)).unlink(missing_ok=True)
         for sandbox in runtime.sandboxes:
             try:

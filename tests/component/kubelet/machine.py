@@ -132,11 +132,14 @@ class NodeMachine:
             self._containerd.kill()
             self._containerd.wait()
             self._containerd = None
+        self.kill_shims()
+
+    def kill_shims(self) -> None:
         for pid in self._shims():
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it may end by itself meanwhile
+                for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
                     os.kill(int(child), signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
 
     def _shims(self) -> list[int]:
@@ -154,6 +157,8 @@ class NodeMachine:
             with contextlib.suppress(Exception):
                 asyncio.run(self.remove_pods())
             self.stop_containerd()
+        # containerd forgets shims whose creation was broken off by the death of the agent that asked for it.
+        self.kill_shims()
         mounts.unmount_below(self.directory)
         time.sleep(0.05)
         mounts.unmount_below(self.directory)
