@@ -16,6 +16,7 @@ from apiserver.admission.build import AdmissionOptions, build_chain
 from apiserver.admission.policies.mutating import MutatingPolicies
 from apiserver.admission.policies.plugin import ValidatingPolicies
 from apiserver.admission.webhooks.build import Webhooks
+from apiserver.aggregation.automatic import CustomGroups
 from apiserver.aggregation.availability import Availability
 from apiserver.aggregation.backend import Backends
 from apiserver.aggregation.filter import AggregationFilter
@@ -106,6 +107,7 @@ class Assembly:
         self.summaries: SummarySource | None = None
         self.upkeep: Upkeep | None = None
         self.availability: Availability | None = None
+        self.custom_groups: CustomGroups | None = None
         self.custom = CustomKinds(self.kinds)
         self.pipeline = WritePipeline(
             self.schemas, defaulter=apply_defaults, validator=_validator(), tracker=track,
@@ -146,6 +148,8 @@ class Assembly:
             self.reader, self.writer, self.registrations, self.backends, self.auth_options.clock
         )
         self.availability.start()
+        self.custom_groups = CustomGroups(self.reader, self.writer)
+        self.custom_groups.start()
         self.health.bootstrapped = True
 
     async def close(self) -> None:
@@ -154,6 +158,8 @@ class Assembly:
             await self.upkeep.close()
         if self.availability is not None:
             await self.availability.close()
+        if self.custom_groups is not None:
+            await self.custom_groups.close()
         await self.webhooks.close()
         await self.proxy.close()
         if self.summaries is not None:

@@ -205,3 +205,29 @@ async def test_removed_service_ends_the_group(plane: Plane, extension: Extension
     await make_reachable(plane, extension)
     assert (await plane.call("DELETE", f"{APISERVICES}/v1alpha1.fruit.example.com"))[0] == 200
     assert (await plane.call("GET", f"{BASE}/pears"))[0] == 404
+
+
+async def test_custom_groups_are_listed_as_local(plane: Plane) -> None:
+    """The APIService of a custom group comes and goes with its definition."""
+    names = {"plural": "figs", "singular": "fig", "kind": "Fig", "listKind": "FigList"}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    await plane.make(definitions, {
+        "metadata": {"name": "figs.tree.example.com"},
+        "spec": {"group": "tree.example.com", "names": names, "scope": "Namespaced",
+                 "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]},
+    })  # fmt: skip
+
+    async def seen(status: int) -> Any:
+        for _ in range(60):
+            found, doc, _ = await plane.call("GET", f"{APISERVICES}/v1.tree.example.com")
+            if found == status and (status != 200 or doc.get("status", {}).get("conditions")):
+                return doc
+            await asyncio.sleep(0.1)
+        raise AssertionError(doc)
+
+    doc = await seen(200)
+    assert doc["metadata"]["labels"] == {"kube-aggregator.kubernetes.io/automanaged": "true"}
+    assert doc["status"]["conditions"][0]["reason"] == "Local"
+    await plane.call("DELETE", f"{definitions}/figs.tree.example.com")
+    await seen(404)
