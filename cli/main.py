@@ -44,6 +44,7 @@ COMMANDS: dict[str, Row] = {
     "image": Row("image", "app", LOCAL, "Load images into every node, list them"),
     "server": Row("server", "server", REAL, "Run a control plane"),
     "agent": Row("agent", "agent", REAL, "Join this machine to a cluster and run its node"),
+    "snapshot": Row("snapshot", "app", REAL, "Save the cluster's store and keys, list, restore, prune"),
     "store": Row("store", "app", REAL, "Look into the store: size, history of objects, consistency"),
     "token": Row("token", "app", REAL, "Create, list, delete bootstrap tokens"),
     "get": Row("get", "get", OBJECTS, "Show objects"),

@@ -35,7 +35,12 @@ UNITS = ("B", "KiB", "MiB", "GiB")
 
 
 def database_of(name: str, home: str | None, file: Path | None) -> Path:
-    return file if file is not None else locate(name, home).home / "db" / "navarch.db"
+    return file if file is not None else home_of(name, home) / "db" / "navarch.db"
+
+
+def home_of(name: str, home: str | None) -> Path:
+    """Any folder may be looked at; the rules for a home that a cluster runs in do not matter here."""
+    return Path(home).absolute() if home is not None else locate(name, None).home
 
 
 @contextmanager

@@ -133,10 +133,15 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 
 
 def owner_of(path: Path) -> int:
-    """Who holds the lock of the database; 0 for nobody. Asked of the kernel: trying the lock, even for an instant,
-    could make a server that starts just then believe that another one runs."""
+    """The process that has the database open for writing; 0 for nobody."""
+    return holder_of(path.with_name(path.name + ".lock"))
+
+
+def holder_of(lock_file: Path) -> int:
+    """Who holds a lock; 0 for nobody. Asked of the kernel: trying the lock, even for an instant, could make a server
+    that starts just then believe that another one runs."""
     try:
-        lock = os.stat(path.with_name(path.name + ".lock"))
+        lock = os.stat(lock_file)
         table = Path("/proc/locks").read_text()
     except OSError:
         return 0

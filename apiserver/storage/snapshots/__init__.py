@@ -1,0 +1,1 @@
+"""Snapshots of a server: its database and its keys in one checked file, and the way back."""
