@@ -135,7 +135,11 @@ async def delete(
     pipeline, strategy = store.pipeline, store.strategy
     entry = await store.newest(write)
     admitted = False
+    ours: Object | None = None  # as it was with our mark on it
     for _ in range(UPDATE_ATTEMPTS):
+        if ours is not None and (entry is None or entry.parsed["metadata"]["uid"] != ours["metadata"]["uid"]):
+            # Whoever waited for the mark was quicker than we (a pod's agent): what was asked for is done.
+            return Outcome(store.from_hub(write.kind, ours), deleted=True)
         if entry is None:
             raise store.not_found(write.kind, write.name)
         obj = entry.parsed
@@ -150,13 +154,25 @@ async def delete(
         default_policy = strategy.propagation(write) if unsaid else strategy.default_propagation
         decision = plan_deletion(
             obj, policy=policy, orphan_dependents=orphan_dependents,
-            grace_seconds=strategy.graceful_seconds(obj, asked), asked_seconds=asked, now=datetime.now(UTC), held=store.holds(obj), default_policy=default_policy,
+            grace_seconds=strategy.graceful_seconds(obj, asked), asked_seconds=asked, now=datetime.now(UTC),
+            held=store.holds(obj), default_policy=default_policy,
         )  # fmt: skip
         try:
             return await _carry_out(store, write, entry, decision)
+        except _Overtaken as overtaken:
+            ours = overtaken.marked
         except RevisionMismatch:
-            entry = await store.cacher.get(entry.key)
+            pass
+        entry = await store.cacher.get(entry.key)
     raise conflict(write.kind.group, write.kind.plural, write.name)
+
+
+class _Overtaken(RevisionMismatch):
+    """The object was marked for its end, and then somebody else changed or removed it first."""
+
+    def __init__(self, mismatch: RevisionMismatch, marked: Object) -> None:
+        super().__init__(mismatch.key, mismatch.current)
+        self.marked = marked
 
 
 async def _carry_out(store: ResourceStore, write: Write, entry: Entry, decision: Decision) -> Outcome:
@@ -169,7 +185,12 @@ async def _carry_out(store: ResourceStore, write: Write, entry: Entry, decision:
             expected = entry.revision
             if decision.mark_first and obj["metadata"] != entry.parsed["metadata"]:
                 expected = await store.storage.update(entry.key, encode_stored(obj), expected_revision=expected)
-            _, revision = await store.storage.delete(entry.key, expected_revision=expected)
+            try:
+                _, revision = await store.storage.delete(entry.key, expected_revision=expected)
+            except RevisionMismatch as mismatch:
+                if expected != entry.revision:
+                    raise _Overtaken(mismatch, with_revision(obj, expected)) from mismatch
+                raise
             await store.strategy.after_delete(obj)
             obj = with_revision(obj, revision)
         return Outcome(store.from_hub(write.kind, obj), deleted=True)
