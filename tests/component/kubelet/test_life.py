@@ -26,6 +26,10 @@ async def test_a_pod_lives_and_leaves_nothing(cluster: Cluster) -> None:
     await cluster.create("life", **spec)
     pod = await cluster.until("life", is_ready)
     assert is_running(pod)
+    for _ in range(60):
+        if cluster.log(pod):
+            break
+        await asyncio.sleep(0.05)
     assert cluster.log(pod) == "hello\n"
     uid = pod["metadata"]["uid"]
     assert (cluster.root / "pods" / uid).is_dir()
@@ -195,6 +199,10 @@ async def test_a_node_that_lost_power_runs_its_pods_again(cluster: Cluster) -> N
     await asyncio.to_thread(cluster.machine.start_containerd)
     agent = await cluster.start_agent()
     pod = await cluster.until("comes-back", lambda p: first(p).get("restartCount", 0) >= 1 and is_ready(p), seconds=30)
+    for _ in range(60):  # the runtime writes the log beside, a moment after the start
+        if cluster.log(pod, count=first(pod)["restartCount"]):
+            break
+        await asyncio.sleep(0.05)
     assert cluster.log(pod, count=first(pod)["restartCount"]) == "kept\n"
     for _ in range(200):
         left = await agent.runtime.list_pod_sandboxes()
