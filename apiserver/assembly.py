@@ -130,7 +130,6 @@ class Assembly:
         self.definitions = DefinitionController(self.kinds, self.resources, self.reader, self.writer)
         await self.definitions.start()
         self.health.caches_ok = True
-        self.webhooks = Webhooks(self.reader, self.kinds)
         self.registrations = Registrations(self.reader)
         pki = self.options.home / "pki"
         self.backends = Backends(self.reader, pki / "front-proxy-client.crt", pki / "front-proxy-client.key")
@@ -178,6 +177,7 @@ class Assembly:
         )  # fmt: skip
         chain = build_chain(admission, self.reader, self.writer)
         judges = [kind(self.reader, self.kinds, authorization.authorizer) for kind in (MutatingPolicies, ValidatingPolicies)]
+        self.webhooks = Webhooks(self.reader, self.kinds, authorization.authorizer)
         chain.set_dynamic((*judges, *self.webhooks.plugins))
         self.pipeline.plugins = (chain,)
         reviews = build_reviews(options, self.reader, authenticator, authorization)

@@ -6,18 +6,19 @@ from apiserver.admission.interface import AdmissionPlugin
 from apiserver.admission.webhooks.client import WebhookClient
 from apiserver.admission.webhooks.configuration import Configurations
 from apiserver.admission.webhooks.plugin import MutatingWebhooks, ValidatingWebhooks
+from apiserver.auth.interface import Authorizer
 from apiserver.registry.interface import ObjectReader
 from machinery.api.table import KindTable
 
 
 class Webhooks:
-    def __init__(self, reader: ObjectReader, kinds: KindTable) -> None:
+    def __init__(self, reader: ObjectReader, kinds: KindTable, authorizer: Authorizer) -> None:
         self.client = WebhookClient(reader)
         mutating = Configurations(reader, "mutatingwebhookconfigurations")
         validating = Configurations(reader, "validatingwebhookconfigurations")
         self.plugins: tuple[AdmissionPlugin, ...] = (
-            MutatingWebhooks(mutating, self.client, reader, kinds),
-            ValidatingWebhooks(validating, self.client, reader, kinds),
+            MutatingWebhooks(mutating, self.client, reader, kinds, authorizer),
+            ValidatingWebhooks(validating, self.client, reader, kinds, authorizer),
         )
 
     async def close(self) -> None:

@@ -19,22 +19,11 @@ class ConditionError(Exception):
 
 @cache
 def _environment() -> Environment:
+    from apiserver.admission.policies.environment import authorizer_type, request_type
     from apiserver.cel.environment import Environment
-    from apiserver.cel.types import DYN, Type
+    from apiserver.cel.types import DYN
 
-    string, flag = Type("string"), Type("bool")
-    kind = Type("kubernetes.GroupVersionKind", fields={"group": string, "version": string, "kind": string})
-    resource = Type("kubernetes.GroupVersionResource", fields={"group": string, "version": string, "resource": string})
-    user = Type("kubernetes.UserInfo", fields={
-        "username": string, "uid": string, "groups": Type("list", (string,)),
-        "extra": Type("map", (string, Type("list", (string,)))),
-    })  # fmt: skip
-    request = Type("kubernetes.AdmissionRequest", fields={
-        "kind": kind, "resource": resource, "subResource": string, "requestKind": kind, "requestResource": resource,
-        "requestSubResource": string, "name": string, "namespace": string, "operation": string, "userInfo": user,
-        "dryRun": flag, "options": DYN,
-    })  # fmt: skip
-    return Environment({"object": DYN, "oldObject": DYN, "request": request, "authorizer": DYN})
+    return Environment({"object": DYN, "oldObject": DYN, "request": request_type(), "authorizer": authorizer_type()})
 
 
 @lru_cache(1024)

@@ -13,7 +13,7 @@ from apiserver.admission.interface import AdmissionRequest
 from apiserver.admission.webhooks.configuration import GROUP, Rule, Webhook
 from machinery.api.kinds import Kind
 from machinery.api.table import KindTable
-from machinery.meta.errors import ApiError, not_found
+from machinery.meta.errors import ApiError, forbidden, not_found
 from machinery.meta.selectors import LabelSelector
 
 Object = dict[str, Any]
@@ -95,13 +95,9 @@ def _namespace_selected(selector: LabelSelector, request: AdmissionRequest, labe
 
 def _object_selected(selector: LabelSelector, request: AdmissionRequest) -> bool:
     """An update may not slip away by taking off its labels: the old object counts as well."""
-    for obj in (request.obj, request.old):
-        if obj is not None and selector.matches((obj.get("metadata") or {}).get("labels")):
-            return True
-    return False
+    known = (obj for obj in (request.obj, request.old) if obj is not None)
+    return any(selector.matches((obj.get("metadata") or {}).get("labels")) for obj in known)
 
 
 def refusal_of_condition(request: AdmissionRequest, why: str) -> ApiError:
-    from machinery.meta.errors import forbidden
-
     return forbidden(request.group, request.resource, request.name, why)

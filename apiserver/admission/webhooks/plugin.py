@@ -29,6 +29,7 @@ from apiserver.admission.webhooks.review import (
     read_answer,
     review,
 )
+from apiserver.auth.interface import Attributes, Authorizer
 from apiserver.registry.interface import ObjectReader
 from machinery.api.table import KindTable
 from machinery.meta.errors import ApiError, bad_request, internal
@@ -36,6 +37,7 @@ from machinery.meta.patches.json_patch import apply_json_patch
 
 log = structlog.get_logger("apiserver.webhooks")
 Object = dict[str, Any]
+_VERBS = {"CREATE": "create", "UPDATE": "update", "DELETE": "delete", "CONNECT": "create"}
 
 
 class FailedCall(Exception):
@@ -48,12 +50,14 @@ class _Webhooks:
     mutating: bool
 
     def __init__(
-        self, configurations: Configurations, client: WebhookClient, reader: ObjectReader, kinds: KindTable
+        self, configurations: Configurations, client: WebhookClient, reader: ObjectReader, kinds: KindTable,
+        authorizer: Authorizer,
     ) -> None:
         self._configurations = configurations
         self._client = client
         self._reader = reader
         self._kinds = kinds
+        self._authorizer = authorizer
 
     def handles(self, request: AdmissionRequest) -> bool:
         return bool(self._configurations.hooks) and self._configurations.want(request.operation)
@@ -77,10 +81,18 @@ class _Webhooks:
             raise refusal_of_condition(request, str(error)) from error
 
     def _variables(self, found: Invocation, request: AdmissionRequest) -> Object:
+        from apiserver.admission.policies.authorizer import AuthorizerValue  # only conditions need it
+
         doc = self._request(found, request, "")
         doc.pop("uid", None)
+        asked = Attributes(
+            request.user, _VERBS[request.operation], "", is_resource=True, api_group=request.group,
+            api_version=request.version, resource=request.resource, subresource=request.subresource,
+            namespace=request.namespace, name=request.name,
+        )  # fmt: skip
         return {
-            "object": doc.pop("object"), "oldObject": doc.pop("oldObject"), "request": doc, "authorizer": None,
+            "object": doc.pop("object"), "oldObject": doc.pop("oldObject"), "request": doc,
+            "authorizer": AuthorizerValue(self._authorizer, request.user, asked),
         }  # fmt: skip
 
     def _request(self, found: Invocation, request: AdmissionRequest, uid: str) -> Object:

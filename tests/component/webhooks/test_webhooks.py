@@ -199,3 +199,22 @@ async def test_never_called_for_configurations(plane: Plane, hook: Hook, configu
     path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/v"
     assert (await plane.call("DELETE", path))[0] == 200
     assert (await plane.call("POST", MAPS, {"metadata": {"name": "c"}}))[0] == 201
+
+
+async def test_conditions_may_ask_what_the_user_may(plane: Plane, hook: Hook, configure: Configure) -> None:
+    """A common exemption: whoever may do something special is not asked."""
+    exempt = "!authorizer.group('example.com').resource('exemptions').check('use').allowed()"
+    await configure("Validating", "v", hook.config("cond", "/v", matchConditions=[{"name": "not-exempt", "expression": exempt}]))
+    hook.answers["/v"] = lambda _: {"allowed": False}
+    await plane.make(MAPS, {"metadata": {"name": "by-admin"}})  # who may do everything
+    assert hook.asked == []
+    rights = {"metadata": {"name": "maps", "namespace": "default"},
+              "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}]}  # fmt: skip
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+    await plane.make(f"{rbac}/roles", rights)
+    await plane.make(f"{rbac}/rolebindings", {
+        "metadata": {"name": "maps"}, "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "maps"},
+    })  # fmt: skip
+    status, _, _ = await plane.call("POST", MAPS, {"metadata": {"name": "by-alice"}}, token="user")
+    assert status == 400

@@ -104,7 +104,8 @@ def test_conditions() -> None:
 
 
 @pytest.mark.parametrize(("expression", "complaint"), [
-    ("object.spec.x == 1", ""), ("1", "must evaluate to bool but got int"),
+    ("object.spec.x == 1", ""), ("authorizer.group('').resource('pods').check('get').allowed()", ""),
+    ("1", "must evaluate to bool but got int"),
     ("params != null", "compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')"),
 ])  # fmt: skip
 def test_mistakes(expression: str, complaint: str) -> None:
