@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
 from apiserver.crd.forms import VersionForm
 from apiserver.registry.custom import CustomKind, Form
@@ -96,15 +97,15 @@ def plan_names(definition: Object, others: Iterable[Object], now: str) -> Object
     status = dict(definition.get("status") or {})
     accepted = dict(status.get("acceptedNames") or {})
     problem = ("", "")
-    for word, text in _resource_names(names):
-        if text in taken_resources:
-            problem = (word, f'"{text}" is already in use')
-        else:
-            _accept(accepted, names, word)
-    for word in ("kind", "listKind"):
-        text = names.get(word) or ""
-        if text and text in taken_kinds:
-            problem = (word, f'"{text}" is already in use')
+    for word, wanted, taken in (
+        ("plural", (names["plural"],), taken_resources),
+        ("singular", (names.get("singular") or names["kind"].lower(),), taken_resources),
+        ("shortNames", tuple(names.get("shortNames") or ()), taken_resources),
+        ("kind", (names["kind"],), taken_kinds), ("listKind", (names.get("listKind") or "",), taken_kinds),
+    ):  # fmt: skip
+        clashes = [text for text in wanted if text and text in taken]
+        if clashes:
+            problem = (word, f'"{clashes[0]}" is already in use')
         else:
             _accept(accepted, names, word)
     _accept(accepted, names, "categories")
@@ -124,15 +125,36 @@ def plan_names(definition: Object, others: Iterable[Object], now: str) -> Object
             "Established", "True", "InitialNamesAccepted", "the initial names have been accepted", now
         )
         conditions = set_condition(conditions, established, now)
-    status["conditions"] = conditions
+    approval = _approval(definition, now)
+    status["conditions"] = conditions if approval is None else set_condition(conditions, approval, now)
     return status
 
 
-def _resource_names(names: Object) -> Iterator[tuple[str, str]]:
-    yield "plural", names["plural"]
-    yield "singular", names.get("singular") or names["kind"].lower()
-    for short in names.get("shortNames") or ():
-        yield "shortNames", short
+_APPROVAL = "api-approved.kubernetes.io"
+_APPROVAL_LINK = "https://github.com/kubernetes/enhancements/pull/1111"
+
+
+def is_protected(group: str) -> bool:
+    """Groups of the Kubernetes community itself."""
+    return group.endswith((".k8s.io", ".kubernetes.io")) or group in ("k8s.io", "kubernetes.io")
+
+
+def _approval(definition: Object, now: str) -> Object | None:
+    """Whether a definition in a protected group has been looked at by those whose group it is."""
+    if not is_protected(definition["spec"]["group"]):
+        return None
+    text = (definition["metadata"].get("annotations") or {}).get(_APPROVAL) or ""
+    needed = f'protected groups must have approval annotation "{_APPROVAL}"'
+    if not text:
+        found = ("False", "MissingAnnotation", f"{needed}, see {_APPROVAL_LINK}")
+    elif text.startswith("unapproved"):
+        found = ("False", "UnapprovedAnnotation", f'not approved: "{text}"')
+    elif urlsplit(text).netloc:
+        found = ("True", "ApprovedAnnotation", f"approved in {text}")
+    else:
+        found = ("False", "InvalidAnnotation",
+                 f'{needed} with either a URL or a reason starting with "unapproved", see {_APPROVAL_LINK}')  # fmt: skip
+    return _condition("KubernetesAPIApprovalPolicyConformant", *found, now)
 
 
 def _accept(accepted: Object, names: Object, word: str) -> None:
