@@ -63,6 +63,7 @@ class Registrations:
         self.generation = 0
         self._by_version: dict[tuple[str, str], Remote] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._asked: dict[str, tuple[Object, Object | None]] = {}
         reader.on_change(GROUP, RESOURCE, self._take)
 
     def _take(self, change: str, obj: Object) -> None:
@@ -74,8 +75,21 @@ class Registrations:
                 remote.resources, remote.openapi = old.resources, old.openapi
             self._by_version[key] = remote
         self.generation += 1
-        for listener in self._listeners:
-            listener()
+        if self._is_new(change, obj):
+            for listener in self._listeners:
+                listener()
+
+    def _is_new(self, change: str, obj: Object) -> bool:
+        """Somebody else's change: conditions that we write ourselves are no reason to look again."""
+        name = obj["metadata"]["name"]
+        if change == "DELETED":
+            self._asked.pop(name, None)
+            return True
+        asked = (obj["spec"], obj["metadata"].get("annotations"))
+        if self._asked.get(name) == asked:
+            return False
+        self._asked[name] = asked
+        return True
 
     def listen(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)

@@ -10,7 +10,7 @@ from apiserver.aggregation.automatic import api_service, plan
 from apiserver.aggregation.availability import LOCAL, PASSED, judge_service, plan_condition
 from apiserver.aggregation.backend import identity_headers
 from apiserver.aggregation.merging import aggregated, group, group_list
-from apiserver.aggregation.registrations import Remote, compile_remote
+from apiserver.aggregation.registrations import Registrations, Remote, compile_remote
 from apiserver.aggregation.services import ServiceError, resolve_service
 from apiserver.auth.interface import User
 from machinery.api.table import new_table
@@ -133,3 +133,19 @@ def test_custom_groups_have_api_services() -> None:
     foreign = {"metadata": {"name": "v9.x.io"}, "spec": {"group": "x.io", "version": "v9"}}
     services = [api_service("a.io", "v1"), api_service("old.io", "v1"), foreign]
     assert plan(definitions, services) == ([("a.io", "v2")], ["v1.old.io"])
+
+
+def test_own_conditions_are_no_reason_to_look_again() -> None:
+    """Else a message that differs from look to look would be written for ever."""
+    looks: list[int] = []
+    registrations = Registrations(Reader())
+    registrations.listen(lambda: looks.append(1))
+    obj: dict[str, Any] = {"metadata": {"name": "v1.g.io"}, "spec": {"group": "g.io", "version": "v1"}}
+    registrations._take("ADDED", obj)
+    generation = registrations.generation
+    registrations._take("MODIFIED", {**obj, "status": {"conditions": []}})
+    assert len(looks) == 1
+    assert registrations.generation > generation  # clients may see the difference, though
+    registrations._take("MODIFIED", {**obj, "spec": {**obj["spec"], "versionPriority": 2}})
+    registrations._take("DELETED", obj)
+    assert len(looks) == 3
