@@ -116,6 +116,9 @@ def _writers(old: dict[str, Any], new: dict[str, Any]) -> tuple[tuple[str, ...],
     """Managers whose entries are new or different, and the latest of their times."""
     known = _entries(old)
     touched = [entry for identity, entry in _entries(new).items() if known.get(identity) != entry]
+    # Whoever takes a field over also changes the entry of the one who had it; but that one's time stays.
+    dated = [entry for entry in touched if entry.get("time") != known.get(_identity_of(entry), {}).get("time")]
+    touched = dated or touched
     names = dict.fromkeys(
         entry["manager"] + (f" ({entry['subresource']})" if entry.get("subresource") else "") for entry in touched
     )
@@ -126,9 +129,13 @@ def _entries(obj: dict[str, Any]) -> dict[tuple[Any, ...], dict[str, Any]]:
     meta = obj.get("metadata")
     entries = meta.get("managedFields") if isinstance(meta, dict) else None
     return {
-        tuple(entry.get(name) for name in ("manager", "operation", "apiVersion", "subresource")): entry
+        _identity_of(entry): entry
         for entry in entries or () if isinstance(entry, dict) and isinstance(entry.get("manager"), str)
     }  # fmt: skip
+
+
+def _identity_of(entry: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(entry.get(name) for name in ("manager", "operation", "apiVersion", "subresource"))
 
 
 def _deletion_time(before: dict[str, Any] | None) -> str:

@@ -54,6 +54,13 @@ def test_history_names_what_changed_who_did_it_and_when():
     ]
 
 
+def test_who_loses_a_field_is_not_called_the_writer():
+    had, has = entry("creator", "T1", fieldsV1={"f:spec": {"f:replicas": {}}}), entry("creator", "T1", fieldsV1={})
+    taker = entry("kubectl", "T1", subresource="scale", fieldsV1={"f:spec": {"f:replicas": {}}})
+    steps = compute_history([version(1, 0, [had], spec={"replicas": 1}), version(2, 1, [has, taker], spec={"replicas": 2})])
+    assert steps[1].managers == ("kubectl (scale)",)
+
+
 def test_a_version_whose_predecessor_is_compacted_is_not_called_a_creation():
     steps = compute_history([version(50, 40, [entry("kubectl", "T1")], spec={})])
     assert [(step.what, step.changes) for step in steps] == [("kept", ())]
