@@ -16,6 +16,7 @@ from apiserver.crd.structural.invariants import embedded_causes, list_causes
 from apiserver.crd.structural.shape import CoercionError, Structure, coerce_embedded, coerce_root, has_rules
 from apiserver.crd.structural.validate import Cause, Validator
 from apiserver.validation.field import Errors
+from machinery.api.bodies import is_too_deep
 from machinery.api.decode import DecodeError
 from machinery.api.jsonpath import find
 from machinery.api.kinds import Kind
@@ -79,6 +80,8 @@ class VersionForm:
     # -- reading ---------------------------------------------------------------------------------------------------------
 
     def decode(self, obj: Object) -> list[str]:
+        if is_too_deep(obj):
+            raise DecodeError("exceeded max depth")
         unknown = coerce_root(obj)
         try:
             unknown += coerce_embedded(self.structure, obj)

@@ -16,7 +16,7 @@ from apiserver.registry.custom import CustomKind
 from apiserver.server.context import RequestContext
 from apiserver.server.listen import MAX_BODY_BYTES
 from apiserver.server.negotiate import JSON, OBJECT_TYPES, PROTOBUF, YAML
-from machinery.api.bodies import BodyError, parse_json, parse_json_exactly, parse_yaml
+from machinery.api.bodies import TOO_DEEP, BodyError, parse_json, parse_json_exactly, parse_yaml
 from machinery.api.decode import DecodeError, decode, strict_problems
 from machinery.api.kinds import Kind
 from machinery.api.schema import SchemaNode
@@ -113,7 +113,7 @@ def parse_text(body: bytes, media: str, kind: str) -> tuple[Any, list[str]]:
     try:
         return parse_json(body)
     except BodyError as error:
-        complaint = json_offence(body) or str(error)
+        complaint = TOO_DEEP if str(error) == TOO_DEEP else json_offence(body) or str(error)
         raise unrecognized(kind, f"couldn't get version/kind; json parse error: {complaint}", body) from None
 
 

@@ -34,6 +34,8 @@ def parse_json(body: bytes) -> tuple[Any, list[str]]:
         raise BodyError(str(error)) from None
     if not isinstance(value, dict | list):
         return value, []
+    if body.count(b"{") + body.count(b"[") > MOST_DEPTH and is_too_deep(value):
+        raise BodyError(TOO_DEEP)
     if not _SPACED_KEY.search(body) and body.count(b'":') == orjson.dumps(value).count(b'":'):
         return value, []
     return value, _duplicates(body)
@@ -84,8 +86,12 @@ def parse_yaml(text: bytes | str) -> tuple[Any, list[str]]:
         value = loader.get_data() if found else None  # further documents are not looked at
     except yaml.YAMLError as error:
         raise BodyError(_yaml_complaint(error)) from None
+    except RecursionError:
+        raise BodyError(f"yaml: {TOO_DEEP}") from None
     finally:
         loader.dispose()
+    if is_too_deep(value):
+        raise BodyError(f"yaml: {TOO_DEEP}")
     if not loader.doubled:
         return value, []
     return value, ["yaml: unmarshal errors:\n" + "\n".join(f"  {line}" for line in loader.doubled)]
@@ -100,6 +106,27 @@ def _yaml_complaint(error: yaml.YAMLError) -> str:
     if line and isinstance(error, yaml.scanner.ScannerError):
         line += 1
     return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
+
+
+#: Objects nested deeper cannot be written again.
+MOST_DEPTH = 240
+TOO_DEEP = "exceeded max depth"
+
+
+def is_too_deep(value: Any) -> bool:
+    """Level by level, so that no depth can hurt the one who measures it."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += [each for each in one.values() if isinstance(each, dict | list)]
+            elif isinstance(one, list):
+                below += [each for each in one if isinstance(each, dict | list)]
+        if not below:
+            return False
+        level = below
+    return True
 
 
 class _Loader(yaml.CSafeLoader):

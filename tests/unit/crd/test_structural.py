@@ -186,3 +186,25 @@ def test_rules_cost_what_their_schema_allows() -> None:
 ])  # fmt: skip
 def test_field_paths(path: str, leads: bool) -> None:
     assert leads_somewhere(path, RULES) is leads
+
+
+def test_what_is_nested_too_deep_is_refused_by_whoever_reads_it() -> None:
+    from apiserver.crd.forms import VersionForm
+    from machinery.api.decode import DecodeError
+
+    version = {"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}
+    form = VersionForm({"metadata": {}, "spec": {"names": {"kind": "K"}}}, version, frozenset(), "")
+    value: dict = {}
+    for _ in range(2000):
+        value = {"a": value}
+    with pytest.raises(DecodeError, match="exceeded max depth"):
+        form.decode({"metadata": {}, "deep": value})
+
+
+@pytest.mark.parametrize("body", [b"[" * 900 + b"]" * 900, b'{"a":' * 300 + b"1" + b"}" * 300, b"[" * 9000 + b"]" * 9000])
+def test_bodies_that_are_nested_too_deep_are_mistakes_in_either_notation(body: bytes) -> None:
+    from machinery.api.bodies import BodyError, parse_json, parse_yaml
+
+    for read in (parse_json, parse_yaml):
+        with pytest.raises(BodyError, match="depth"):
+            read(body)
