@@ -53,7 +53,6 @@ from apiserver.endpoints.printers import TablePrinters
 from apiserver.endpoints.request import Parts
 from apiserver.endpoints.reviews import review_endpoint
 from apiserver.endpoints.scale import scale
-from apiserver.flowcontrol.bootstrap import ensure_flow_control
 from apiserver.flowcontrol.dispatcher import Dispatcher
 from apiserver.flowcontrol.filter import FlowControlFilter
 from apiserver.flowcontrol.upkeep import Upkeep
@@ -140,8 +139,8 @@ class Assembly:
         await ensure_bootstrap_roles(self.reader, self.writer)
         self.policy_there.set()
         await ensure_published(self.auth_options, self.reader, self.writer)
-        await ensure_flow_control(self.reader, self.writer, self.auth_options.clock)
         self.upkeep = Upkeep(self.reader, self.writer, self.auth_options.clock)
+        await self.upkeep.restore()
         self.upkeep.start()
         self.availability = Availability(
             self.reader, self.writer, self.registrations, self.backends, self.auth_options.clock

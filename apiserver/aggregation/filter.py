@@ -62,7 +62,7 @@ class AggregationFilter:
         target = raw.raw_path + (f"?{raw.raw_query_string}" if raw.raw_query_string else "")
         try:
             backend = self._backends.to(remote, target, context.user)
-        except ServiceError:
+        except (ServiceError, OSError, ValueError):  # the latter two: a caBundle that has just become unreadable
             return text_reply("service unavailable\n", 503)
         try:
             if wants_upgrade(context.request):

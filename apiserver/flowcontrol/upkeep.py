@@ -35,7 +35,7 @@ class Upkeep:
         for resource in ("flowschemas", "prioritylevelconfigurations"):
             self._reader.on_change(GROUP, resource, lambda change, obj: self._changed.set())
         self._tasks = [
-            asyncio.create_task(self._restore(), name="flowcontrol-restore"),
+            asyncio.create_task(self._restore_again(), name="flowcontrol-restore"),
             asyncio.create_task(self._follow(), name="flowcontrol-conditions"),
         ]
 
@@ -44,13 +44,17 @@ class Upkeep:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _restore(self) -> None:
+    async def restore(self) -> None:
+        """A webhook that refuses these writes must not keep the server from starting."""
+        try:
+            await ensure_flow_control(self._reader, self._writer, self._clock)
+        except ApiError as error:
+            log.warning("flow control objects not restored, trying again in a minute", error=str(error))
+
+    async def _restore_again(self) -> None:
         while True:
             await self._clock.sleep(INTERVAL_SECONDS)
-            try:
-                await ensure_flow_control(self._reader, self._writer, self._clock)
-            except ApiError as error:
-                log.warning("flow control objects not restored, trying again in a minute", error=str(error))
+            await self.restore()
 
     async def _follow(self) -> None:
         while True:
