@@ -136,9 +136,10 @@ class Assembly:
 
     async def bootstrap(self) -> None:
         await ensure_system_objects(self.options, self.reader, self.writer, self.kinds)
-        await ensure_bootstrap_roles(self.reader, self.writer)
+        born_with = RegistryWriter(self.resources, judged=False)
+        await ensure_bootstrap_roles(self.reader, born_with)
         self.policy_there.set()
-        await ensure_published(self.auth_options, self.reader, self.writer)
+        await ensure_published(self.auth_options, self.reader, born_with)
         self.upkeep = Upkeep(self.reader, self.writer, self.auth_options.clock)
         await self.upkeep.restore()
         self.upkeep.start()
