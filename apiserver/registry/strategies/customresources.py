@@ -106,7 +106,7 @@ class DefinitionStrategy(SpecStrategy):
         """The instances go first: a finalizer holds the definition until they are gone."""
         if obj["metadata"].get("deletionTimestamp"):
             return obj
-        marked = deep_copy(obj)
+        marked: Object = deep_copy(obj)
         finalizers = marked["metadata"].setdefault("finalizers", [])
         if CLEANUP not in finalizers:
             finalizers.append(CLEANUP)

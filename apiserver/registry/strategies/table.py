@@ -8,8 +8,8 @@ from apiserver.registry.interface import ObjectReader, ObjectWriter
 from apiserver.registry.strategies import workloads as w
 from apiserver.registry.strategies.customresources import CustomStrategy, DefinitionStrategy
 from apiserver.registry.strategies.namespaces import NamespaceStrategy
-from apiserver.registry.strategies.policies import PolicyStrategy
 from apiserver.registry.strategies.pods import PodStrategy
+from apiserver.registry.strategies.policies import PolicyStrategy
 from apiserver.registry.strategies.services import ServiceStrategy
 from apiserver.registry.strategies.volumes import ClaimStrategy, VolumeStrategy
 from apiserver.registry.strategy import SpecStrategy, Strategy
