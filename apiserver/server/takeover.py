@@ -17,6 +17,7 @@ from aiohttp import web
 
 from apiserver.server.listen import ApiProtocol
 from apiserver.server.responses import TEXT, Reply
+from machinery.client.upgrade import connect
 from machinery.meta.errors import ApiError
 
 HEAD_BYTES = 64 * 1024
@@ -80,9 +81,9 @@ async def pass_upgrade(request: web.BaseRequest, backend: Backend) -> Reply | we
     """Connects, asks for the upgrade, and pipes until either side ends."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(
-                backend.host, backend.port, ssl=backend.tls, limit=HEAD_BYTES,
-                server_hostname=(backend.server_name or backend.host) if backend.tls is not None else None,
+            reader, writer = await connect(
+                backend.host, backend.port, limit=HEAD_BYTES, ssl_context=backend.tls,
+                server_hostname=backend.server_name or backend.host,
             )  # fmt: skip
     except (OSError, TimeoutError, ssl.SSLError) as error:
         raise dial_error(backend, error) from error

@@ -16,6 +16,30 @@ MAX_HEAD_BYTES = 64 * 1024
 CONNECT_TIMEOUT_SECONDS = 10.0
 
 
+class LosslessReader(asyncio.StreamReader):
+    """Gives out everything that arrived before the connection broke, then ends.
+
+    A peer that has said all and closes while something of ours is unread sends a reset. asyncio's reader then raises at
+    once and keeps back what is in its buffer: the last words of a command, the end of a copied file.
+    """
+
+    def set_exception(self, exc: BaseException) -> None:
+        self.feed_eof()
+
+
+async def connect(
+    host: str, port: int, *, limit: int, ssl_context: ssl.SSLContext | None = None, server_hostname: str | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """``asyncio.open_connection`` with a :class:`LosslessReader`."""
+    loop = asyncio.get_running_loop()
+    reader = LosslessReader(limit=limit, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.create_connection(
+        lambda: protocol, host, port, ssl=ssl_context, server_hostname=server_hostname if ssl_context else None
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
 @dataclass(slots=True)
 class Upgraded:
     """The answer's head and the open connection. ``status`` is 101 when the protocol has switched."""
@@ -43,10 +67,9 @@ async def open_upgrade(
     secure = parts.scheme in ("https", "wss")
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-        reader, writer = await asyncio.open_connection(
-            host, port, ssl=ssl_context if secure else None, server_hostname=host if secure and ssl_context else None,
-            limit=MAX_HEAD_BYTES * 4,
-        )  # fmt: skip
+        reader, writer = await connect(
+            host, port, limit=MAX_HEAD_BYTES * 4, ssl_context=ssl_context if secure else None, server_hostname=host
+        )
     try:
         target = parts.path or "/"
         if parts.query:

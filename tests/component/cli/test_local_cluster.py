@@ -270,7 +270,11 @@ def test_an_interrupted_first_up_takes_everything_back(
     machine: Machine, number: signal.Signals, after_seconds: float
 ) -> None:
     before = snapshot.take(machine.name, machine.home)
-    process = subprocess.Popen(machine.command("up"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        machine.command("up"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Whoever runs the tests in the background has made them, and their children, deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     wait_for(lambda: machine.home.exists() or process.poll() is not None)
     time.sleep(after_seconds)
     process.send_signal(number)
