@@ -32,6 +32,13 @@ class Cluster:
         self.objects[resource, name] = change(deep_copy(current)) or current
         return self.objects[resource, name]
 
+    async def apply_status(
+        self, group: str, resource: str, namespace: str, name: str, status: dict[str, Any], *, manager: str
+    ) -> dict[str, Any]:
+        self.writes += 1
+        self.objects[resource, name]["status"] = deep_copy(status)
+        return self.objects[resource, name]
+
 
 async def test_a_second_start_writes_nothing(options: AuthOptions, clock: FakeClock) -> None:
     cluster: Any = Cluster()
